@@ -1,0 +1,1 @@
+"""Choosing texts, retrieving demonstrations, grounding answers: pure functions, no I/O."""

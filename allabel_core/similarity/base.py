@@ -1,0 +1,52 @@
+"""What a similarity must offer, so that no stage needs an N x N matrix."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from allabel_core.types import BoolArray, FloatArray, IntArray
+
+
+class Neighbours(NamedTuple):
+    """Each query's best demonstrations, best first.
+
+    ``indices``: int64 (q, k), padded with -1 where fewer exist. ``similarities``: float64 (q, k),
+    rounded, padded with -inf.
+    """
+
+    indices: IntArray
+    similarities: FloatArray
+
+
+class Similarity(Protocol):
+    """S[q, d] over one pool of n texts: how well demonstration d serves query q.
+
+    Every value returned is rounded to ``decimals`` (spec, "Ties and order"), so that ties are
+    decided by index alone and do not depend on the order of additions.
+    """
+
+    decimals: int
+
+    def __len__(self) -> int:
+        """n, the number of texts."""
+
+    def mean_to_others(self) -> FloatArray:
+        """(n,): for each query q the mean of S[q, d] over all d != q; 0 where n < 2."""
+
+    def column(self, d: int) -> FloatArray:
+        """(n,): S[:, d], how well text d serves each query."""
+
+    def block(self, queries: IntArray) -> FloatArray:
+        """(len(queries), n): the rows S[queries, :]."""
+
+    def self_similarity(self) -> FloatArray:
+        """(n,): S[q, q]."""
+
+    def neighbours(
+        self, k: int, *, queries: IntArray | None = None, candidates: BoolArray | None = None
+    ) -> Neighbours:
+        """Each query's k most similar texts, itself excluded, ties by the lower index.
+
+        ``queries``: indices, all texts by default. ``candidates``: mask (n,) of the texts that
+        may be returned, all by default.
+        """
