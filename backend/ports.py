@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from allabel_core.prompting import Prompt
+from allabel_core.types import Document, Relation, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +127,69 @@ class LanguageModel(Protocol):
 
     def check(self) -> str:
         """One line on what the endpoint is and can do; raises ``LanguageModelError`` if it fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSettings:
+    """What a person may choose per project, in the connection's extra params or by CLI.
+
+    ``budget``: "10%" of the tasks or a number of tasks. ``window``: tasks pre-annotated and served
+    ahead of the annotators.
+    """
+
+    budget: str = "10%"
+    strategy: str = "allabel"
+    similarity: str = "bm25"
+    k: int = 3
+    window: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """One place in a project's queue; ``nearest`` is the id of the most similar task before it."""
+
+    task_id: int
+    stage: str
+    words: str
+    score: float
+    serves: int | None = None
+    nearest: int | None = None
+    similarity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDemonstration:
+    """An annotated task as the prompt shows it."""
+
+    task_id: int
+    document: Document
+
+    def to_json(self) -> dict[str, Any]:
+        return {"task_id": self.task_id, **asdict(self.document)}
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> StoredDemonstration:
+        document = Document(
+            value["text"],
+            tuple(Span(**span) for span in value["spans"]),
+            tuple(Relation(**relation) for relation in value["relations"]),
+        )
+        return StoredDemonstration(value["task_id"], document)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A pre-annotation as Label Studio regions.
+
+    ``recipe`` identifies all that shaped it (demonstrations, labels, model): where today's recipe
+    differs, the suggestion is stale. ``problem`` says why ``result`` is empty though the model was
+    to be asked. ``confidence`` is the lowest of the regions' scores, None without regions.
+    """
+
+    task_id: int
+    result: list[dict[str, Any]]
+    recipe: str
+    demonstrations: list[int]
+    problem: str | None = None
+    confidence: float | None = None
+    rejected: dict[str, int] = field(default_factory=dict)
