@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from allabel_core.prompting import Prompt
+from allabel_core.prompting import Form, Prompt
 from allabel_core.types import Document, Relation, Span
 
 
@@ -96,9 +96,13 @@ class LabelStudio(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model said. ``logprobs``: (token, natural log probability) in order, where given."""
+    """What a model said. ``logprobs``: (token, natural log probability) in order, where given.
+
+    ``form`` is the form of the prompt that was sent, hence of the answer to parse.
+    """
 
     text: str
+    form: Form = "chat"
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
