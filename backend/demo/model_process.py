@@ -1,0 +1,63 @@
+"""The embedded language model: llama.cpp's OpenAI-compatible server on loopback, as one process.
+
+``python -m ...demo.model_process --model FILE --port N``. Bounded on purpose: one slot per worker, no
+prompt cache beyond the slots' own contexts and few checkpoints, since llama.cpp's defaults (8 GB of
+cache, 32 checkpoints a slot) once grew past 4 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from pathlib import Path
+
+from .processes import LOOPBACK
+
+CONTEXT_TOKENS_PER_SLOT = 4096
+PROMPT_CACHE_MIB = 64
+CHECKPOINTS_PER_SLOT = 2
+
+
+def serve(model: Path, port: int, *, threads: int, slots: int, alias: str) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(model)
+    parameters.model_alias = {alias}
+    parameters.hostnames = [LOOPBACK]
+    parameters.port = port
+    parameters.n_parallel = slots
+    parameters.n_ctx = CONTEXT_TOKENS_PER_SLOT * slots
+    parameters.cache_ram_mib = PROMPT_CACHE_MIB
+    parameters.n_ctx_checkpoints = CHECKPOINTS_PER_SLOT
+    parameters.n_gpu_layers = 0
+    parameters.ui = False
+    parameters.cpuparams.n_threads = threads
+    parameters.cpuparams_batch.n_threads = threads
+    stop = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stop)
+    server = xllamacpp.Server(parameters)
+    signal.sigwait(stop)
+    del server
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Serve a GGUF model on loopback.")
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--slots", type=int, default=1)
+    parser.add_argument("--alias", required=True)
+    arguments = parser.parse_args()
+    serve(
+        arguments.model,
+        arguments.port,
+        threads=arguments.threads,
+        slots=arguments.slots,
+        alias=arguments.alias,
+    )
+
+
+if __name__ == "__main__":
+    main()

