@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from allabel_core.prompting import Form, Prompt
 from allabel_core.types import Document, Relation, Span
@@ -98,7 +98,9 @@ class LabelStudio(Protocol):
 class Answer:
     """What a model said. ``logprobs``: (token, natural log probability) in order, where given.
 
-    ``form`` is the form of the prompt that was sent, hence of the answer to parse.
+    ``form`` is the form of the prompt that was sent, hence of the answer to parse. ``alternatives``:
+    what it said when asked again, where several samples were wanted; the token counts include them.
+    ``truncated``: it was cut at the answer's token limit. ``from_cache``: paid for earlier.
     """
 
     text: str
@@ -109,25 +111,66 @@ class Answer:
     from_cache: bool = False
     truncated: bool = False
     logprobs: tuple[tuple[str, float], ...] | None = field(default=None, repr=False)
+    alternatives: tuple[str, ...] = field(default=(), repr=False)
+
+
+FailureKind: TypeAlias = Literal[
+    "unreachable", "timeout", "rate_limited", "refused", "rejected", "too_long", "malformed", "budget"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFailure:
-    """Why there is no answer. ``kind``: unreachable, timeout, rate_limited, refused, rejected, too_long."""
+    """Why there is no answer; ``message`` says what to do and holds neither keys nor texts.
 
-    kind: str
+    May pass by itself: ``unreachable`` (down, or broke off), ``timeout``, ``rate_limited``.
+    Concerns this text: ``refused`` (the model or its filter declines), ``too_long`` (for the
+    model's context), ``malformed`` (a reply that is none). Needs a person: ``rejected`` (key, model
+    name, settings), ``budget`` (the project's cap is reached).
+    """
+
+    kind: FailureKind
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a project's model calls came to; ``cost`` in the price table's currency, 0 without one.
+
+    ``cached_tokens`` are the part of ``prompt_tokens`` that the provider billed as cached.
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    cost: float = 0.0
 
 
 class LanguageModel(Protocol):
     """A chat or completion model behind an OpenAI-compatible endpoint."""
 
     model: str
+    context_window: int
 
     def answer(
-        self, prompts: Sequence[Prompt], *, on_answer: Callable[[int, Answer | ModelFailure], None] | None = None
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        project_id: int,
+        samples: int = 1,
+        on_answer: Callable[[int, Answer | ModelFailure], None] | None = None,
     ) -> list[Answer | ModelFailure]:
-        """One outcome per prompt, in order; calls run side by side; one failure spoils no other."""
+        """One outcome per prompt, in order; calls run side by side; one failure spoils no other.
+
+        ``samples``: how often each prompt is asked; the second time on at a higher temperature.
+        ``on_answer``: told each outcome, by index, as soon as it is there.
+        """
+
+    def form(self) -> Form:
+        """The form of prompt it is asked in; raises ``LanguageModelError`` where it cannot be told."""
+
+    def spending(self, project_id: int) -> Spending: ...
 
     def check(self) -> str:
         """One line on what the endpoint is and can do; raises ``LanguageModelError`` if it fails."""
