@@ -1,1 +1,21 @@
 """Choosing texts, retrieving demonstrations, grounding answers: pure functions, no I/O."""
+
+from allabel_core.errors import AllabelError, InvalidInputError, MissingExtraError
+from allabel_core.selection import STRATEGIES, SelectionRequest, select, select_by
+from allabel_core.similarity import Bm25, Embeddings, Similarity
+from allabel_core.types import Reason, Selection
+
+__all__ = [
+    "STRATEGIES",
+    "AllabelError",
+    "Bm25",
+    "Embeddings",
+    "InvalidInputError",
+    "MissingExtraError",
+    "Reason",
+    "Selection",
+    "SelectionRequest",
+    "Similarity",
+    "select",
+    "select_by",
+]

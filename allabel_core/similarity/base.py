@@ -11,11 +11,13 @@ class Neighbours(NamedTuple):
     """Each query's best demonstrations, best first.
 
     ``indices``: int64 (q, k), padded with -1 where fewer exist. ``similarities``: float64 (q, k),
-    rounded, padded with -inf.
+    rounded, padded with -inf. ``unrounded``: the same before rounding, padded with 0, for sums,
+    which the method rounds as a whole.
     """
 
     indices: IntArray
     similarities: FloatArray
+    unrounded: FloatArray
 
 
 class Similarity(Protocol):
@@ -36,8 +38,8 @@ class Similarity(Protocol):
     def column(self, d: int) -> FloatArray:
         """(n,): S[:, d], how well text d serves each query."""
 
-    def block(self, queries: IntArray) -> FloatArray:
-        """(len(queries), n): the rows S[queries, :]."""
+    def block(self, queries: IntArray, documents: IntArray | None = None) -> FloatArray:
+        """(len(queries), n): the rows S[queries, :], or S[queries][:, documents] where given."""
 
     def self_similarity(self) -> FloatArray:
         """(n,): S[q, q]."""

@@ -1,0 +1,103 @@
+"""Sumrank: texts voted for by the queries that they serve best (spec, "Stage 2")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from allabel_core.selection.datatypes import Pick
+from allabel_core.similarity.base import Similarity
+from allabel_core.types import BoolArray, FloatArray, IntArray, Reason
+
+STAGE = "similarity"
+_ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """``counts``: (n,) how many queries have the text among their k best candidates;
+    ``similarity_sums``: (n,) sum of the similarities that earned the count, rounded."""
+
+    counts: IntArray
+    similarity_sums: FloatArray
+
+    def ranking(self, eligible: BoolArray) -> IntArray:
+        """Eligible texts, best first: higher count, then higher sum, then lower index."""
+        texts = np.flatnonzero(eligible)
+        best_first = np.lexsort((texts, -self.similarity_sums[texts], -self.counts[texts]))
+        ranked: IntArray = texts[best_first]
+        return ranked
+
+
+def count_votes(
+    similarity: Similarity, k: int, *, candidates: BoolArray, queries: IntArray | None = None
+) -> Votes:
+    """Every query, all texts by default, votes for its k best candidates, itself excluded."""
+    found = similarity.neighbours(k, queries=queries, candidates=candidates)
+    voted = found.indices >= 0
+    n = len(similarity)
+    indices = found.indices[voted]
+    sums = np.bincount(indices, weights=found.unrounded[voted], minlength=n)
+    return Votes(np.bincount(indices, minlength=n), np.round(sums, similarity.decimals))
+
+
+def pick_central(
+    similarity: Similarity,
+    count: int,
+    *,
+    k: int,
+    core: Sequence[int],
+    chosen: Sequence[int],
+    eligible: BoolArray,
+) -> list[Pick]:
+    """The ``count`` best-voted texts outside the core-set ``core`` that are not chosen yet."""
+    available = eligible.copy()
+    available[list(chosen)] = False
+    if count <= 0 or not available.any():
+        return []
+    candidates = eligible.copy()
+    candidates[list(chosen)] = True
+    candidates[list(core)] = False
+    votes = count_votes(similarity, k, candidates=candidates)
+    picked = votes.ranking(available)[:count]
+    words = f"among the {k} best demonstrations for {{serves}} texts"
+    return explained(similarity, picked, votes, chosen=chosen, stage=STAGE, words=words)
+
+
+def explained(
+    similarity: Similarity, picked: IntArray, votes: Votes, *, chosen: Sequence[int], stage: str, words: str
+) -> list[Pick]:
+    """Picks with reasons; ``words`` may contain ``{serves}``, the number of votes."""
+    nearest, similarities = nearest_before(similarity, picked, chosen)
+    picks = []
+    for place, index in enumerate(picked.tolist()):
+        serves = int(votes.counts[index])
+        some = nearest[place] >= 0
+        reason = Reason(
+            words=words.format(serves=serves),
+            score=float(votes.similarity_sums[index]),
+            serves=serves,
+            nearest=int(nearest[place]) if some else None,
+            similarity=float(similarities[place]) if some else None,
+        )
+        picks.append(Pick(index, stage, reason))
+    return picks
+
+
+def nearest_before(
+    similarity: Similarity, picked: IntArray, chosen: Sequence[int]
+) -> tuple[IntArray, FloatArray]:
+    """(len(picked),) twice: the most similar text chosen before each pick (-1: none), and how similar."""
+    earlier = np.concatenate([np.asarray(chosen, dtype=np.int64), picked])
+    nearest = np.full(len(picked), -1, dtype=np.int64)
+    similarities = np.full(len(picked), -np.inf)
+    for start in range(0, len(picked), _ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + _ROWS_AT_ONCE, len(picked)))
+        block = similarity.block(picked[rows], earlier)
+        block[np.arange(len(earlier)) >= len(chosen) + rows[:, None]] = -np.inf
+        best = np.argmax(block, axis=1) if len(earlier) else np.zeros(0, dtype=np.int64)
+        similarities[rows] = block[np.arange(len(rows)), best]
+        nearest[rows] = np.where(np.isfinite(similarities[rows]), earlier[best], -1)
+    return nearest, similarities
