@@ -152,6 +152,7 @@ class LabelStudioServer(Service):
         self.username = username
         self.password = password
         self.token = token
+        self._is_first_start = True
 
     @property
     def login(self) -> tuple[str, str]:
@@ -160,16 +161,18 @@ class LabelStudioServer(Service):
     def is_ready(self) -> bool:
         return answers(self.base_url + "/health", seconds=5)
 
+    def start(self, on_progress: Progress = silent) -> Self:
+        self._is_first_start = not (self.directory / "label_studio.sqlite3").exists()
+        return super().start(on_progress)
+
     def describe_start(self) -> str:
-        # Django prints one such line per migration, about 300 at the first start.
-        log = self.log.read_text(errors="replace") if self.log.exists() else ""
-        if migrated := log.count("... OK"):
-            return f"Label Studio prepares its database ({migrated // 25 * 25}+ steps done)"
+        if self._is_first_start:
+            return "Label Studio is starting and making its database (about a minute, the first time only)"
         return super().describe_start()
 
     def _create_child(self, on_progress: Progress) -> ChildProcess:
         install_label_studio(self.environment, on_progress)
-        command = [label_studio_command(self.environment), "start", "--no-browser", "--init"]
+        command = [label_studio_command(self.environment), "start", "--no-browser"]
         command += ["--internal-host", LOOPBACK, "--port", str(self.port)]
         return ChildProcess(
             self.name, command, log=self.log, environment=self._environment(), directory=self.directory
