@@ -1,0 +1,206 @@
+"""Requests to Label Studio: authorised, retried, errors translated.
+
+The SDK's full client takes 1.1 s to import (pandas), retries calls that must not be made twice, and
+re-encodes bodies in Python; of it we use what it does best, the handling of tokens, old and new.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+import httpx
+from label_studio_sdk.core.api_error import ApiError
+from label_studio_sdk.core.client_wrapper import SyncClientWrapper
+
+from ..errors import (
+    LabelStudioError,
+    LabelStudioNotFoundError,
+    LabelStudioRejectedError,
+    LabelStudioUnauthorisedError,
+    LabelStudioUnreachableError,
+)
+
+logger = logging.getLogger(__name__)
+
+RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+IDEMPOTENT_METHODS = frozenset({"GET", "PUT", "PATCH", "DELETE"})
+LONGEST_WAIT_SECONDS = 30.0
+MAX_TEXT_BYTES = 5_000_000
+# Where Label Studio serves the contents of tasks. A task must not make us read anything else with
+# our token, such as its API.
+TEXT_PATHS = ("/data/", "/tasks/", "/storage-data/")
+_MESSAGE_LENGTH = 500
+_TOKEN_REMEDY = (
+    "Check LABEL_STUDIO_API_KEY: use a personal access token (Account & Settings > Personal Access Token), or "
+    "have legacy tokens switched on (Organization > API Token Settings) to use one of those"
+)
+
+
+class LabelStudioHttp:
+    """One authorised connection pool. Safe to share between threads.
+
+    :param api_key: a legacy token or a personal access token; the latter is exchanged as needed.
+    :param retries: further attempts where a call may be repeated, with doubling waits.
+    :param transport: replaces the network, for tests.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        timeout: float = 60.0,
+        retries: int = 3,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._api_key = api_key
+        self._retries = retries
+        self._sleep = sleep
+        self._client = httpx.Client(timeout=timeout, transport=transport)
+        self._wrapper: SyncClientWrapper | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base_url!r})"
+
+    def close(self) -> None:
+        self._client.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: object = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """The JSON that Label Studio answers, None for an empty answer.
+
+        :raises LabelStudioError: the subclass tells what can be done about it.
+        """
+        url = f"{self.base_url}/{path.lstrip('/')}"
+        response = self._send(method, url, params=params, json=json, timeout=timeout)
+        if not response.content:
+            return None
+        try:
+            return response.json()
+        except ValueError as error:
+            raise LabelStudioRejectedError(
+                f"{self.base_url} does not answer as Label Studio does ({method} {path}). Check LABEL_STUDIO_URL"
+            ) from error
+
+    def text(self, address: str) -> str:
+        """A text that Label Studio serves for a task: an uploaded file or a storage's object.
+
+        :raises LabelStudioRejectedError: the address is elsewhere, or the text is too long or not UTF-8.
+        """
+        url = self._text_url(address)
+        content = self._send("GET", url).content
+        if len(content) > MAX_TEXT_BYTES:
+            raise LabelStudioRejectedError(f"The text of a task is longer than {MAX_TEXT_BYTES} bytes")
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise LabelStudioRejectedError("The text of a task is not UTF-8") from error
+
+    def _text_url(self, address: str) -> str:
+        url = urljoin(f"{self.base_url}/", address)
+        ours, theirs = urlsplit(self.base_url), urlsplit(url)
+        path = theirs.path.removeprefix(ours.path)
+        inside = path.startswith(TEXT_PATHS) and ".." not in unquote(unquote(path))
+        if (theirs.scheme, theirs.netloc) != (ours.scheme, ours.netloc) or not inside:
+            raise LabelStudioRejectedError(
+                f"The text of a task lies outside {self.base_url}. Import the text itself, upload the file, or "
+                "connect the storage to Label Studio; other addresses are not read"
+            )
+        return url
+
+    def _send(self, method: str, url: str, **request: Any) -> httpx.Response:
+        if request.get("timeout") is None:
+            request.pop("timeout", None)
+        for attempt in range(self._retries + 1):
+            last = attempt == self._retries
+            try:
+                response = self._client.request(method, url, headers=self._authorisation(), **request)
+            except httpx.TransportError as error:
+                # A request that found no connection was never seen, so repeating it is safe.
+                if last or not (method in IDEMPOTENT_METHODS or isinstance(error, httpx.ConnectError)):
+                    raise LabelStudioUnreachableError(
+                        f"Label Studio at {self.base_url} does not answer ({type(error).__name__}). Check that it "
+                        "runs and that LABEL_STUDIO_URL is its address as seen from here"
+                    ) from error
+                self._wait(attempt, None)
+                continue
+            if last or method not in IDEMPOTENT_METHODS or response.status_code not in RETRIED_STATUSES:
+                self._check(response)
+                return response
+            self._wait(attempt, response.headers.get("retry-after"))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _wait(self, attempt: int, retry_after: str | None) -> None:
+        asked = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+        backoff = 0.5 * 2**attempt * random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, no secret
+        seconds = min(max(asked, backoff), LONGEST_WAIT_SECONDS)
+        logger.info("Label Studio is not ready, attempt %d; next in %.1f s", attempt + 1, seconds)
+        self._sleep(seconds)
+
+    def _authorisation(self) -> dict[str, str]:
+        try:
+            if self._wrapper is None:
+                self._wrapper = SyncClientWrapper(
+                    base_url=f"{self.base_url}/", api_key=self._api_key, httpx_client=self._client
+                )
+            return self._wrapper.get_headers()
+        except ApiError as error:
+            if error.status_code in RETRIED_STATUSES:
+                raise LabelStudioUnreachableError(f"Label Studio at {self.base_url} is overloaded") from error
+            raise LabelStudioUnauthorisedError(f"Label Studio refuses the token. {_TOKEN_REMEDY}") from error
+        except ValueError as error:
+            raise LabelStudioUnreachableError(
+                f"{self.base_url} does not exchange tokens as Label Studio does. Check LABEL_STUDIO_URL"
+            ) from error
+
+    def _check(self, response: httpx.Response) -> None:
+        status = response.status_code
+        if status < 300:
+            return
+        said = self._said(response)
+        if status < 400:
+            raise LabelStudioRejectedError(
+                f"{self.base_url} redirects to {_origin(response)}. Set LABEL_STUDIO_URL to Label Studio's own address"
+            )
+        if status == 401:
+            raise LabelStudioUnauthorisedError(f"Label Studio refuses the token: {said}. {_TOKEN_REMEDY}")
+        if status == 403:
+            raise LabelStudioUnauthorisedError(f"Label Studio does not allow this: {said}")
+        if status == 404:
+            raise LabelStudioNotFoundError(f"Label Studio has no {response.request.url.path}: {said}")
+        if status in RETRIED_STATUSES:
+            raise LabelStudioUnreachableError(f"Label Studio is overloaded or restarting (HTTP {status})")
+        kind = LabelStudioRejectedError if status < 500 else LabelStudioError
+        raise kind(
+            f"Label Studio answered {response.request.method} {response.request.url.path}: {status} {said}"
+        )
+
+    def _said(self, response: httpx.Response) -> str:
+        """Label Studio's own explanation, short and without our token."""
+        try:
+            body = response.json()
+        except ValueError:
+            return response.reason_phrase
+        said = body
+        if isinstance(body, dict):
+            said = body.get("validation_errors") or body.get("detail") or body
+        return str(said).replace(self._api_key, "***").rstrip(".")[:_MESSAGE_LENGTH]
+
+
+def _origin(response: httpx.Response) -> str:
+    target = urlsplit(urljoin(str(response.request.url), response.headers.get("location", "")))
+    return f"{target.scheme}://{target.netloc}"
