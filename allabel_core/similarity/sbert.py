@@ -25,14 +25,14 @@ def load_model(model: str | None = None) -> Any:
 
 
 def encode(texts: Sequence[str], *, model: Any = None, batch_size: int = 64) -> FloatArray:
-    """(n, dimensions) sentence embeddings of ``texts``.
+    """(n, dimensions) sentence embeddings of ``texts``; (0, 0) for none.
 
     :param model: what ``load_model`` returns, or its argument.
     :raises MissingExtraError: as ``load_model``.
     """
-    encoder = load_model(model) if model is None or isinstance(model, str) else model
     if not texts:
-        return np.zeros((0, encoder.get_sentence_embedding_dimension()))
+        return np.zeros((0, 0))
+    encoder = load_model(model) if model is None or isinstance(model, str) else model
     vectors = encoder.encode(
         list(texts), batch_size=batch_size, convert_to_numpy=True, show_progress_bar=False
     )
