@@ -9,6 +9,10 @@ class BackendError(AllabelError):
     """The root of what goes wrong around the method: services, settings, projects."""
 
 
+class SettingsError(BackendError, ValueError):
+    """A setting is missing or wrong; the message names the environment variable."""
+
+
 class LabelConfigError(BackendError, ValueError):
     """A project's label config, or data that does not fit it, cannot be pre-annotated."""
 
@@ -31,3 +35,7 @@ class LabelStudioNotFoundError(LabelStudioError):
 
 class LabelStudioRejectedError(LabelStudioError):
     """Label Studio answered, and refused the request or did only a part of it."""
+
+
+class LanguageModelError(BackendError):
+    """The language model's endpoint cannot be used; the message names what to change."""

@@ -1,0 +1,209 @@
+"""The language model of the use cases: cached, accounted for, one failure spoiling no other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from allabel_core.prompting import Form, Prompt
+
+from ..errors import LanguageModelError
+from ..ports import Answer, ModelFailure, Spending
+from .llm_breaker import Breaker
+from .llm_cache import ReplyCache
+from .llm_capabilities import PROBE, Memory, Probe
+from .llm_config import LlmConfig
+from .llm_endpoint import Endpoint, open_client
+from .llm_lease import Leases
+from .llm_ledger import Ledger
+from .llm_replies import Found, Replies
+from .llm_store import KeyValue, MemoryKeyValue
+from .llm_wire import Capabilities, Reply, request_body
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Questions asked outside any project, by `check` and `form`, are accounted for here.
+NO_PROJECT = 0
+
+
+class OpenAiModel:
+    """Fulfils ``ports.LanguageModel``. Raises ``redis.exceptions.RedisError`` where the store fails.
+
+    Not to be called from a running event loop: each call runs one of its own.
+    """
+
+    def __init__(self, config: LlmConfig, store: KeyValue) -> None:
+        self.model = config.model
+        self.context_window = config.context_window
+        self._config = config
+        self._store = store
+        self._memory = Memory(store, config)
+        self._cache = ReplyCache(store, seconds=config.cache_seconds)
+        self._ledger = Ledger(store, config)
+
+    def answer(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        project_id: int,
+        samples: int = 1,
+        on_answer: Callable[[int, Answer | ModelFailure], None] | None = None,
+    ) -> list[Answer | ModelFailure]:
+        """One outcome per prompt, in order; calls run side by side; one failure spoils no other."""
+        outcomes: dict[int, Answer | ModelFailure] = {}
+
+        def done(index: int, outcome: Answer | ModelFailure) -> None:
+            outcomes[index] = outcome
+            if on_answer is not None:
+                on_answer(index, outcome)
+
+        async def run(replies: Replies) -> None:
+            await self._answer_all(replies, prompts, samples, done)
+
+        if prompts:
+            asyncio.run(self._with_replies(project_id, run))
+        _log_batch(project_id, outcomes)
+        return [outcomes[index] for index in range(len(prompts))]
+
+    def form(self) -> Form:
+        """The form of prompt it is asked in; raises ``LanguageModelError`` where it cannot be told."""
+        if self._config.api_style != "auto":
+            return self._config.api_style
+        found = self._memory.recall() or asyncio.run(self._with_replies(NO_PROJECT, self._capabilities))
+        if isinstance(found, ModelFailure):
+            raise LanguageModelError(found.message)
+        return found.form
+
+    def spending(self, project_id: int) -> Spending:
+        """What the project's calls came to so far."""
+        return self._ledger.spending(project_id)
+
+    def check(self) -> str:
+        """One line on what the endpoint is and can do; raises ``LanguageModelError`` if it fails.
+
+        Asks for real, once, whatever the breaker says: a person wants to know how things are.
+        """
+        config = replace(self._config, max_retries=0)
+        breaker = self._breaker(MemoryKeyValue())
+        found = asyncio.run(self._with_replies(NO_PROJECT, self._confirmed, config=config, breaker=breaker))
+        if isinstance(found, ModelFailure):
+            raise LanguageModelError(found.message)
+        return f"{self.model} at {self._config.shown_endpoint}: {found}"
+
+    async def _with_replies(
+        self,
+        project_id: int,
+        run: Callable[[Replies], Coroutine[Any, Any, T]],
+        *,
+        config: LlmConfig | None = None,
+        breaker: Breaker | None = None,
+    ) -> T:
+        config = config or self._config
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(open_client(config))
+            leases = await stack.enter_async_context(Leases(self._store))
+            endpoint = Endpoint(client, config, breaker or self._breaker(self._store))
+            parts = (config, endpoint, leases, self._cache, self._ledger, self._memory, project_id)
+            return await run(Replies(*parts))
+
+    def _breaker(self, store: KeyValue) -> Breaker:
+        return Breaker(
+            store,
+            self._memory.name,
+            threshold=self._config.breaker_failures,
+            seconds=self._config.breaker_seconds,
+            trial_seconds=2 * self._config.timeout_seconds + self._config.longest_wait_seconds,
+        )
+
+    async def _capabilities(self, replies: Replies) -> Capabilities | ModelFailure:
+        """Remembered, found out by another worker just now, or found out here."""
+        lease = f"lease:capabilities:{self._memory.name}"
+        known = await replies.leases.found_or_taken(lease, self._memory.recall)
+        if known is not None:
+            return known
+        try:
+            return await self._probe(replies)
+        finally:
+            replies.leases.end(lease)
+
+    async def _probe(self, replies: Replies) -> Capabilities | ModelFailure:
+        probe = Probe(replies.endpoint, self._config)
+        found = await probe.run()
+        for reply in probe.replies:
+            await replies.settle(reply, PROBE, "chat")
+        if isinstance(found, Capabilities):
+            self._memory.remember(found, doubtful=probe.doubtful)
+            logger.info("probed the endpoint: %s", found)
+        return found
+
+    async def _confirmed(self, replies: Replies) -> Capabilities | ModelFailure:
+        if (known := self._memory.recall()) is None:
+            return await self._probe(replies)
+        body = request_body(PROBE, known, self._config)
+        outcome = await replies.endpoint.ask(body, form=known.form, max_answer_tokens=PROBE.max_answer_tokens)
+        if isinstance(outcome, Reply):
+            await replies.settle(outcome, PROBE, known.form)
+            return known
+        return outcome.failure
+
+    async def _answer_all(
+        self,
+        replies: Replies,
+        prompts: Sequence[Prompt],
+        samples: int,
+        done: Callable[[int, Answer | ModelFailure], None],
+    ) -> None:
+        can = await self._capabilities(replies)
+        # Workers that share one iterator: what is under way does not grow with the batch.
+        waiting = iter(range(len(prompts)))
+
+        async def work() -> None:
+            for index in waiting:
+                outcome = (
+                    can
+                    if isinstance(can, ModelFailure)
+                    else await _asked(replies, prompts[index], can, samples)
+                )
+                done(index, outcome)
+
+        await asyncio.gather(*(work() for _ in range(min(self._config.concurrency, len(prompts)))))
+
+
+async def _asked(replies: Replies, prompt: Prompt, can: Capabilities, samples: int) -> Answer | ModelFailure:
+    first = await replies.get(prompt, can)
+    if isinstance(first, ModelFailure):
+        return first
+    found = [first]
+    for sample in range(1, samples):
+        # A sample that fails leaves fewer to compare; the answer itself is there.
+        if isinstance(more := await replies.get(prompt, can, sample=sample), Found):
+            found.append(more)
+    return Answer(
+        text=first.reply.text,
+        form=can.form,
+        prompt_tokens=sum(one.reply.prompt_tokens or 0 for one in found),
+        completion_tokens=sum(one.reply.completion_tokens or 0 for one in found),
+        cached_tokens=sum(one.reply.cached_tokens for one in found),
+        from_cache=all(one.from_cache for one in found),
+        truncated=first.reply.truncated,
+        logprobs=first.reply.logprobs,
+        alternatives=tuple(one.reply.text for one in found[1:]),
+    )
+
+
+def _log_batch(project_id: int, outcomes: dict[int, Answer | ModelFailure]) -> None:
+    failures = Counter(outcome.kind for outcome in outcomes.values() if isinstance(outcome, ModelFailure))
+    cached = sum(isinstance(outcome, Answer) and outcome.from_cache for outcome in outcomes.values())
+    logger.info(
+        "project %d: %d prompts, %d from the cache, failures %s",
+        project_id,
+        len(outcomes),
+        cached,
+        dict(failures),
+    )

@@ -1,0 +1,102 @@
+"""What each project's model calls cost, and the cap on it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from ..ports import ModelFailure, Spending
+from .llm_config import LlmConfig
+from .llm_store import KeyValue
+
+# Whole numbers of a billionth of the currency: sums of them are exact.
+_NANO = 1_000_000_000
+# Reservations count for one to two of these, so that those of a killed worker do not stay.
+_RESERVATION_SECONDS = 1800
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The most that a call under way may cost; ``key`` is where it is noted, "" without a cap."""
+
+    key: str = ""
+    tokens: int = 0
+    nano_cost: int = 0
+
+
+class Ledger:
+    """Sums per project. With a cap, what is under way counts at its highest possible cost."""
+
+    def __init__(self, store: KeyValue, config: LlmConfig) -> None:
+        self._store = store
+        self._config = config
+
+    def spending(self, project_id: int) -> Spending:
+        sums = self._store.sums(_account(project_id))
+        counts = {
+            name: sums.get(name, 0)
+            for name in ("calls", "prompt_tokens", "completion_tokens", "cached_tokens")
+        }
+        return Spending(**counts, cost=sums.get("nano_cost", 0) / _NANO)
+
+    def reserve(
+        self, project_id: int, prompt_tokens: int, completion_tokens: int
+    ) -> Reservation | ModelFailure:
+        """Room below the cap for one call; a failure of kind ``budget`` where there is none."""
+        if self._config.max_cost is None and self._config.max_tokens is None:
+            return Reservation()
+        period = int(time.time() // _RESERVATION_SECONDS)
+        key, before = (f"reserved:{project_id}:{p}" for p in (period, period - 1))
+        wanted = Reservation(
+            key, prompt_tokens + completion_tokens, self._nano(prompt_tokens, completion_tokens, 0)
+        )
+        self._note(wanted, 1)
+        taken = [self._store.sums(name) for name in (key, before)]
+        spent = self.spending(project_id)
+        tokens = spent.prompt_tokens + spent.completion_tokens + sum(sums.get("tokens", 0) for sums in taken)
+        cost = spent.cost + sum(sums.get("nano_cost", 0) for sums in taken) / _NANO
+        if (cap := self._exceeded(tokens, cost)) is None:
+            return wanted
+        self._note(wanted, -1)
+        used = f"{spent.cost:.4f} and {spent.prompt_tokens + spent.completion_tokens} tokens"
+        message = (
+            f"Project {project_id} has spent {used}; one more call could exceed {cap}. Raise it to go on."
+        )
+        return ModelFailure("budget", message)
+
+    def settle(
+        self, project_id: int, *, prompt_tokens: int, completion_tokens: int, cached_tokens: int
+    ) -> None:
+        """Note a call that was answered."""
+        amounts = {
+            "calls": 1,
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "cached_tokens": cached_tokens,
+            "nano_cost": self._nano(prompt_tokens, completion_tokens, cached_tokens),
+        }
+        self._store.add(_account(project_id), amounts)
+
+    def release(self, reservation: Reservation) -> None:
+        if reservation.key:
+            self._note(reservation, -1)
+
+    def _note(self, reservation: Reservation, sign: int) -> None:
+        amounts = {"tokens": sign * reservation.tokens, "nano_cost": sign * reservation.nano_cost}
+        self._store.add(reservation.key, amounts, seconds=2 * _RESERVATION_SECONDS)
+
+    def _nano(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int) -> int:
+        prices = self._config.prices
+        return round(prices.cost(prompt_tokens, completion_tokens, cached_tokens) * _NANO) if prices else 0
+
+    def _exceeded(self, tokens: int, cost: float) -> str | None:
+        """The cap that these would exceed, in words."""
+        if self._config.max_cost is not None and cost > self._config.max_cost:
+            return f"its cap of {self._config.max_cost:g} (MAX_COST)"
+        if self._config.max_tokens is not None and tokens > self._config.max_tokens:
+            return f"its cap of {self._config.max_tokens} tokens (MAX_TOKENS)"
+        return None
+
+
+def _account(project_id: int) -> str:
+    return f"ledger:{project_id}"
