@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,9 +36,10 @@ MAX_TEXT_BYTES = 5_000_000
 # our token, such as its API.
 TEXT_PATHS = ("/data/", "/tasks/", "/storage-data/")
 _MESSAGE_LENGTH = 500
-_TOKEN_REMEDY = (
-    "Check LABEL_STUDIO_API_KEY: use a personal access token (Account & Settings > Personal Access Token), or "
-    "have legacy tokens switched on (Organization > API Token Settings) to use one of those"
+_ITEM = re.compile(r"\{.*\}", re.DOTALL)
+_REMEDY = (
+    "Check LABEL_STUDIO_API_KEY: use a personal access token (Account & Settings > Personal Access Token), "
+    "or have legacy tokens switched on (Organization > API Token Settings) to use one of those"
 )
 
 
@@ -93,7 +95,7 @@ class LabelStudioHttp:
             return response.json()
         except ValueError as error:
             raise LabelStudioRejectedError(
-                f"{self.base_url} does not answer as Label Studio does ({method} {path}). Check LABEL_STUDIO_URL"
+                f"{self.base_url} does not answer as Label Studio would ({path}). Check LABEL_STUDIO_URL"
             ) from error
 
     def text(self, address: str) -> str:
@@ -117,8 +119,8 @@ class LabelStudioHttp:
         inside = path.startswith(TEXT_PATHS) and ".." not in unquote(unquote(path))
         if (theirs.scheme, theirs.netloc) != (ours.scheme, ours.netloc) or not inside:
             raise LabelStudioRejectedError(
-                f"The text of a task lies outside {self.base_url}. Import the text itself, upload the file, or "
-                "connect the storage to Label Studio; other addresses are not read"
+                f"The text of a task lies outside {self.base_url}. Import the text itself, upload the file, "
+                "or connect the storage to Label Studio; other addresses are not read"
             )
         return url
 
@@ -133,8 +135,8 @@ class LabelStudioHttp:
                 # A request that found no connection was never seen, so repeating it is safe.
                 if last or not (method in IDEMPOTENT_METHODS or isinstance(error, httpx.ConnectError)):
                     raise LabelStudioUnreachableError(
-                        f"Label Studio at {self.base_url} does not answer ({type(error).__name__}). Check that it "
-                        "runs and that LABEL_STUDIO_URL is its address as seen from here"
+                        f"Label Studio at {self.base_url} does not answer ({type(error).__name__}). "
+                        "Check that it runs and that LABEL_STUDIO_URL is its address as seen from here"
                     ) from error
                 self._wait(attempt, None)
                 continue
@@ -161,7 +163,7 @@ class LabelStudioHttp:
         except ApiError as error:
             if error.status_code in RETRIED_STATUSES:
                 raise LabelStudioUnreachableError(f"Label Studio at {self.base_url} is overloaded") from error
-            raise LabelStudioUnauthorisedError(f"Label Studio refuses the token. {_TOKEN_REMEDY}") from error
+            raise LabelStudioUnauthorisedError(f"Label Studio refuses the token. {_REMEDY}") from error
         except ValueError as error:
             raise LabelStudioUnreachableError(
                 f"{self.base_url} does not exchange tokens as Label Studio does. Check LABEL_STUDIO_URL"
@@ -174,10 +176,10 @@ class LabelStudioHttp:
         said = self._said(response)
         if status < 400:
             raise LabelStudioRejectedError(
-                f"{self.base_url} redirects to {_origin(response)}. Set LABEL_STUDIO_URL to Label Studio's own address"
+                f"{self.base_url} redirects to {_origin(response)}. Set LABEL_STUDIO_URL to its final address"
             )
         if status == 401:
-            raise LabelStudioUnauthorisedError(f"Label Studio refuses the token: {said}. {_TOKEN_REMEDY}")
+            raise LabelStudioUnauthorisedError(f"Label Studio refuses the token: {said}. {_REMEDY}")
         if status == 403:
             raise LabelStudioUnauthorisedError(f"Label Studio does not allow this: {said}")
         if status == 404:
@@ -190,15 +192,21 @@ class LabelStudioHttp:
         )
 
     def _said(self, response: httpx.Response) -> str:
-        """Label Studio's own explanation, short and without our token."""
+        """Label Studio's own explanation, short, without our token or the items it repeats: they hold texts."""
         try:
             body = response.json()
         except ValueError:
             return response.reason_phrase
-        said = body
+        reasons = body
         if isinstance(body, dict):
-            said = body.get("validation_errors") or body.get("detail") or body
-        return str(said).replace(self._api_key, "***").rstrip(".")[:_MESSAGE_LENGTH]
+            reasons = body.get("validation_errors") or body.get("detail") or body
+        if isinstance(reasons, dict):
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        return (
+            _ITEM.sub("{...}", str(reasons))
+            .replace(self._api_key or "\0", "***")
+            .rstrip(".")[:_MESSAGE_LENGTH]
+        )
 
 
 def _origin(response: httpx.Response) -> str:

@@ -1,0 +1,230 @@
+"""Label Studio through its API: reading a project, publishing a queue, and what a person does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..errors import LabelStudioNotFoundError, LabelStudioRejectedError
+from ..ports import Annotation, Project, PublishedPrediction, Task
+from .label_studio_http import LabelStudioHttp
+from .label_studio_setup import connect_backend, secure_webhook, set_up_project
+
+# Of the sizes 100 to 10,000 this one is as fast as any, and keeps memory flat.
+PAGE_SIZE = 1000
+PREDICTIONS_PER_CALL = 500
+TASKS_PER_CALL = 1000
+# Label Studio prunes annotations by the same list of names as tasks.
+_ANNOTATION_FIELDS = "result,created_at,updated_at,was_cancelled,ground_truth,lead_time,completed_by"
+
+
+class LabelStudioClient:
+    """Fulfils ``ports.LabelStudio``. Safe to share between threads; every method raises ``LabelStudioError``.
+
+    Takes the arguments of ``LabelStudioHttp``: ``base_url``, ``api_key``, ``timeout``, ``retries``.
+    """
+
+    def __init__(self, base_url: str, api_key: str, **options: Any) -> None:
+        self._http = LabelStudioHttp(base_url, api_key, **options)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._http.base_url!r}, api_key='***')"
+
+    def close(self) -> None:
+        self._http.close()
+
+    # -- Reading
+
+    def check(self) -> str:
+        """Label Studio's version; proves the token too, which the version alone does not ask for."""
+        self._http.call("GET", "api/current-user/whoami")
+        return str(self._http.call("GET", "api/version")["release"])
+
+    def project(self, project_id: int) -> Project:
+        found = self._http.call("GET", f"api/projects/{project_id}/")
+        return Project(
+            id=found["id"],
+            title=found["title"] or "",
+            label_config=found["label_config"] or "",
+            instructions=found["expert_instruction"] or "",
+            description=found["description"] or "",
+            sampling=found["sampling"] or "",
+            model_version=found["model_version"] or "",
+            task_count=found["task_number"] or 0,
+        )
+
+    def tasks(self, project_id: int, *, on_page: Callable[[int, int], None] | None = None) -> Iterator[Task]:
+        """Every task (id and data), in id order; ``on_page(done, total)`` after each page.
+
+        Each page starts after the last id, so that tasks deleted meanwhile shift none out of sight.
+        """
+        for found in self._pages(project_id, "id,data", on_page=on_page):
+            yield Task(found["id"], found["data"])
+
+    def annotated_tasks(self, project_id: int) -> list[Task]:
+        """The tasks with at least one annotation, skipped ones included, in id order."""
+        include = f"id,data,annotations,{_ANNOTATION_FIELDS}"
+        # `total_annotations` leaves skipped ones out, and filters are all AND or all OR.
+        found = {
+            task["id"]: Task(task["id"], task["data"], tuple(map(_annotation, task["annotations"])))
+            for count in ("total_annotations", "cancelled_annotations")
+            for task in self._pages(project_id, include, above_zero=count)
+        }
+        return [found[task_id] for task_id in sorted(found)]
+
+    def text_at(self, address: str) -> str:
+        """A text that a task only refers to; for ``label_config.task_text(fetch=...)``."""
+        return self._http.text(address)
+
+    def _pages(
+        self,
+        project_id: int,
+        include: str,
+        *,
+        above_zero: str | None = None,
+        on_page: Callable[[int, int], None] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        last = done = 0
+        while True:
+            above = {"id": last, **({above_zero: 0} if above_zero else {})}
+            filters = [
+                {"filter": f"filter:tasks:{column}", "operator": "greater", "type": "Number", "value": value}
+                for column, value in above.items()
+            ]
+            query = {"filters": {"conjunction": "and", "items": filters}, "ordering": ["tasks:id"]}
+            parameters = {
+                "project": project_id,
+                "page_size": PAGE_SIZE,
+                "fields": "all" if above_zero else "task_only",
+                "include": include,
+                "query": json.dumps(query),
+            }
+            page = self._http.call("GET", "api/tasks/", params=parameters)
+            yield from page["tasks"]
+            done += len(page["tasks"])
+            if on_page is not None:
+                on_page(done, done - len(page["tasks"]) + page["total"])
+            if len(page["tasks"]) >= page["total"]:
+                return
+            last = page["tasks"][-1]["id"]
+
+    # -- Setting up
+
+    def set_up_project(self, project_id: int, *, view_title: str, version: str | None) -> None:
+        """Sampling mode, suggestions shown, the queue's Data Manager tab; the version, where given."""
+        set_up_project(self._http, project_id, view_title)
+        if version is not None:
+            self.point_at_version(project_id, version)
+
+    def connect_backend(
+        self,
+        project_id: int,
+        *,
+        url: str,
+        title: str,
+        extra_params: dict[str, Any],
+        auth: tuple[str, str] | None,
+    ) -> None:
+        """What 'Connect model' does. Label Studio calls our /health and /setup before it answers."""
+        connect_backend(self._http, project_id, url, title, extra_params, auth)
+
+    def secure_webhook(self, project_id: int, *, url: str, headers: dict[str, str]) -> bool:
+        """The project's webhook to ``url`` exists, is active, complete and bears ``headers``."""
+        return secure_webhook(self._http, project_id, url, headers)
+
+    def describe(self, project_id: int, description: str) -> None:
+        self._http.call("PATCH", f"api/projects/{project_id}/", json={"description": description})
+
+    # -- Publishing
+
+    def import_predictions(
+        self, project_id: int, version: str, predictions: Sequence[PublishedPrediction]
+    ) -> None:
+        """:raises LabelStudioRejectedError: not every one was created; delete the version then."""
+        for start in range(0, len(predictions), PREDICTIONS_PER_CALL):
+            batch = [
+                {
+                    "task": prediction.task_id,
+                    "result": prediction.result,
+                    "score": prediction.score,
+                    "model_version": version,
+                }
+                for prediction in predictions[start : start + PREDICTIONS_PER_CALL]
+            ]
+            answer = self._http.call("POST", f"api/projects/{project_id}/import/predictions", json=batch)
+            if answer["created"] != len(batch):
+                raise LabelStudioRejectedError(
+                    f"Label Studio created {answer['created']} of {len(batch)} predictions of {version}"
+                )
+
+    def point_at_version(self, project_id: int, version: str) -> None:
+        """The labelling stream and the Data Manager serve this version from now on.
+
+        Label Studio asks the connected backend's /setup for its version, which must be this one.
+        """
+        self._http.call("PATCH", f"api/projects/{project_id}/", json={"model_version": version})
+        self._http.call("GET", "api/ml/", params={"project": project_id})
+
+    def versions(self, project_id: int) -> dict[str, int]:
+        found: dict[str, int] = self._http.call("GET", f"api/projects/{project_id}/model-versions/")
+        return found
+
+    def delete_version(self, project_id: int, version: str) -> None:
+        self._http.call(
+            "DELETE", f"api/projects/{project_id}/model-versions/", json={"model_version": version}
+        )
+
+    # -- What a person does through the page
+
+    def create_project(self, title: str, label_config: str, instructions: str = "") -> int:
+        body = {
+            "title": title,
+            "label_config": label_config,
+            "expert_instruction": instructions,
+            "show_instruction": bool(instructions),
+        }
+        return int(self._http.call("POST", "api/projects/", json=body)["id"])
+
+    def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Import tasks (their data, or Label Studio's own form with ``data``); their ids, in order."""
+        ids: list[int] = []
+        for start in range(0, len(tasks), TASKS_PER_CALL):
+            answer = self._http.call(
+                "POST",
+                f"api/projects/{project_id}/import",
+                params={"return_task_ids": "true"},
+                json=list(tasks[start : start + TASKS_PER_CALL]),
+            )
+            ids.extend(answer["task_ids"])
+        return ids
+
+    def next_task(self, project_id: int) -> tuple[int, list[dict[str, Any]]] | None:
+        """The task that the labelling stream serves next, and the predictions shown with it.
+
+        It is locked for this user until annotated, hence served again; None when all is labelled.
+        """
+        try:
+            task = self._http.call("GET", f"api/projects/{project_id}/next/")
+        except LabelStudioNotFoundError:
+            return None
+        return int(task["id"]), list(task["predictions"])
+
+    def submit_annotation(
+        self, task_id: int, result: Sequence[Mapping[str, Any]], lead_time: float = 0.0, *, skip: bool = False
+    ) -> int:
+        body = {"result": list(result), "lead_time": lead_time, "was_cancelled": skip}
+        return int(self._http.call("POST", f"api/tasks/{task_id}/annotations/", json=body)["id"])
+
+
+def _annotation(found: Mapping[str, Any]) -> Annotation:
+    return Annotation(
+        id=found["id"],
+        result=found["result"] or [],
+        created_at=found["created_at"],
+        updated_at=found["updated_at"],
+        cancelled=found["was_cancelled"],
+        ground_truth=found["ground_truth"],
+        lead_time=found["lead_time"],
+        completed_by=found["completed_by"],
+    )

@@ -1,0 +1,123 @@
+"""Bringing a project into the state that a queue needs. Each step twice changes nothing."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ..errors import LabelStudioUnauthorisedError
+from .label_studio_http import LabelStudioHttp
+
+logger = logging.getLogger(__name__)
+
+_SETTINGS = {
+    "sampling": "Uncertainty sampling",
+    "show_collab_predictions": True,
+    # Where this is on, merely listing tasks makes Label Studio ask us for a prediction of each.
+    "evaluate_predictions_automatically": False,
+}
+
+
+def set_up_project(http: LabelStudioHttp, project_id: int, view_title: str) -> None:
+    """Sampling mode, suggestions shown, and the Data Manager tab ``view_title``: the queue in order."""
+    project = http.call("GET", f"api/projects/{project_id}/")
+    changed = {name: value for name, value in _SETTINGS.items() if project.get(name) != value}
+    if changed:
+        http.call("PATCH", f"api/projects/{project_id}/", json=changed)
+        logger.info("Project %d: set %s", project_id, ", ".join(changed))
+    _keep_tab(http, project_id, view_title)
+
+
+def _keep_tab(http: LabelStudioHttp, project_id: int, title: str) -> None:
+    wanted = _tab(title)
+    tabs = http.call("GET", "api/dm/views/", params={"project": project_id})
+    ours = next((tab for tab in tabs if tab["data"].get("title") == title), None)
+    if ours is None:
+        http.call("POST", "api/dm/views/", json={"project": project_id, "data": wanted})
+    elif any(ours["data"].get(name) != wanted[name] for name in ("ordering", "filters")):
+        # The columns are left as people arranged them.
+        restored = {**ours["data"], "ordering": wanted["ordering"], "filters": wanted["filters"]}
+        http.call("PATCH", f"api/dm/views/{ours['id']}/", json={"project": project_id, "data": restored})
+
+
+def _tab(title: str) -> dict[str, Any]:
+    def none_of(column: str) -> dict[str, Any]:
+        return {"filter": f"filter:tasks:{column}", "operator": "equal", "type": "Number", "value": 0}
+
+    return {
+        "title": title,
+        "type": "list",
+        "target": "tasks",
+        "ordering": ["tasks:predictions_score"],
+        "filters": {
+            "conjunction": "and",
+            "items": [none_of("total_annotations"), none_of("cancelled_annotations")],
+        },
+        "hiddenColumns": {
+            "explore": ["tasks:annotations_results", "tasks:annotations_ids", "tasks:predictions_results"],
+            "labeling": [],
+        },
+    }
+
+
+def connect_backend(
+    http: LabelStudioHttp,
+    project_id: int,
+    url: str,
+    title: str,
+    extra_params: dict[str, Any],
+    auth: tuple[str, str] | None,
+) -> None:
+    """Connect the ML backend at ``url``, or bring its connection up to date.
+
+    Label Studio never shows the password it has, so one is sent every time there is one.
+    """
+    user, password = auth or ("", "")
+    wanted = {
+        "url": url,
+        "title": title,
+        "extra_params": extra_params,
+        "auth_method": "BASIC_AUTH" if auth else "NONE",
+        "basic_auth_user": user,
+    }
+    backends = http.call("GET", "api/ml/", params={"project": project_id})
+    ours = next((one for one in backends if one["url"].rstrip("/") == url.rstrip("/")), None)
+    if ours is not None and not auth and all(ours.get(name) == value for name, value in wanted.items()):
+        return
+    body = {**wanted, "project": project_id, **({"basic_auth_pass": password} if auth else {})}
+    try:
+        if ours is None:
+            http.call("POST", "api/ml/", json=body)
+        else:
+            http.call("PATCH", f"api/ml/{ours['id']}", json=body)
+    except LabelStudioUnauthorisedError as error:
+        raise _explained(error) from error
+
+
+def secure_webhook(http: LabelStudioHttp, project_id: int, url: str, headers: dict[str, str]) -> bool:
+    """The project's webhook to ``url``: active, all actions, with payload and ``headers``.
+
+    Label Studio registers one by itself on connecting, without credentials. Returns whether
+    anything had to change.
+    """
+    wanted = {"send_payload": True, "send_for_all_actions": True, "is_active": True, "headers": headers}
+    hooks = http.call("GET", "api/webhooks/", params={"project": project_id})
+    ours = [hook for hook in hooks if hook["url"] == url and hook["project"] == project_id]
+    wrong = [hook for hook in ours if any(hook[name] != value for name, value in wanted.items())]
+    try:
+        if not ours:
+            http.call("POST", "api/webhooks/", json={**wanted, "project": project_id, "url": url})
+        for hook in wrong:
+            http.call("PATCH", f"api/webhooks/{hook['id']}/", json={**wanted, "url": url})
+    except LabelStudioUnauthorisedError as error:
+        raise _explained(error) from error
+    return not ours or bool(wrong)
+
+
+def _explained(error: LabelStudioUnauthorisedError) -> LabelStudioUnauthorisedError:
+    if "reserved network" not in str(error):
+        return error
+    return LabelStudioUnauthorisedError(
+        f"{error}. Label Studio refuses private addresses; start it with ML_BLOCK_LOCAL_IP=false and "
+        "SSRF_PROTECTION_ENABLED=false, or give this backend a public address (BACKEND_URL)"
+    )
