@@ -168,12 +168,12 @@ def _lazy_greedy(graph: BenefitGraph, request: SelectionRequest, *, by_cost: boo
 
 def _reason(step: _Step, unit: int, costs: FloatArray | None) -> Reason:
     gain = step.gain / unit
-    if step.gain:
-        words = (
-            f"serves {step.serves} texts better than any before it; adds {gain:.3g} texts' worth of coverage"
-        )
-    else:
+    if step.gain == 0:
         words = "everything that it could serve is served as well already"
+    else:
+        texts = f"{step.serves} other {'text' if step.serves == 1 else 'texts'}"
+        others = texts if step.serves else "itself alone"
+        words = f"the best demonstration so far for {others}; coverage rises by {gain:.3g} texts"
     if costs is not None:
         words += f", for {costs[step.text]:g} to read"
     return Reason(words=words, score=gain, serves=step.serves)
