@@ -1,2 +1,51 @@
+# make demo   the whole product on this machine, without Docker or a key
+# make test   all tests, against real parts
+# make help   the rest
 PYTHON ?= python3
 BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help setup setup-demo system demo test test-fast lint check bench clean
+.DEFAULT_GOAL := help
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+.venv/installed-%: requirements-%.txt requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { echo "python3 -m venv does not work; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing $< into .venv (a minute or two, once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r $< || { echo "pip could not install $<: is there a network, and a C compiler? See above." >&2; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+setup: .venv/installed-dev ## make .venv with everything for development
+
+setup-demo: .venv/installed-demo
+
+system:
+	@scripts/system-packages
+
+demo: setup-demo ## run the whole product: Label Studio, Redis, backend, worker, model, sample texts
+	@$(BIN)/allabel demo $(ARGS)
+
+test: setup system ## all tests, on a real Label Studio, Redis, worker, model and browser
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-fast: setup ## the tests that need no services
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: setup ## formatting, style, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+check: lint test ## what CI runs
+
+bench: setup ## speed, side by side with peers
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@$(BIN)/python -m bench $(ARGS)
+
+clean: ## remove environments and the demo's data
+	rm -rf .venv .label-studio .demo build dist *.egg-info

@@ -54,6 +54,23 @@ class PublishedPrediction:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectedBackend:
+    """A model connected to a project; ``error`` says why Label Studio cannot use it, else empty."""
+
+    url: str
+    title: str
+    version: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    url: str
+    active: bool
+    headers: dict[str, str] = field(repr=False)
+
+
 class LabelStudio(Protocol):
     """The Label Studio that holds the truth. Every method raises ``LabelStudioError``."""
 
@@ -72,14 +89,27 @@ class LabelStudio(Protocol):
         """Sampling mode, suggestions shown, the queue's Data Manager tab. Twice changes nothing."""
 
     def connect_backend(
-        self, project_id: int, *, url: str, title: str, extra_params: dict[str, Any], auth: tuple[str, str] | None
+        self,
+        project_id: int,
+        *,
+        url: str,
+        title: str,
+        extra_params: dict[str, Any],
+        auth: tuple[str, str] | None,
     ) -> None:
         """What 'Connect model' in the settings page does. Twice changes nothing."""
+
+    def backends(self, project_id: int) -> list[ConnectedBackend]:
+        """The models connected to the project, after Label Studio has tried to reach each."""
+
+    def webhooks(self, project_id: int) -> list[Webhook]: ...
 
     def secure_webhook(self, project_id: int, *, url: str, headers: dict[str, str]) -> bool:
         """Our webhook exists, for all actions, with these headers; True if it had to change."""
 
-    def import_predictions(self, project_id: int, version: str, predictions: Sequence[PublishedPrediction]) -> None:
+    def import_predictions(
+        self, project_id: int, version: str, predictions: Sequence[PublishedPrediction]
+    ) -> None:
         """Raises where Label Studio did not create every one of them."""
 
     def point_at_version(self, project_id: int, version: str) -> None:
@@ -89,6 +119,9 @@ class LabelStudio(Protocol):
         """Model versions with their number of predictions."""
 
     def delete_version(self, project_id: int, version: str) -> None: ...
+
+    def text_at(self, address: str) -> str:
+        """The text behind an address that a task's data hold; only from Label Studio itself."""
 
     def describe(self, project_id: int, description: str) -> None:
         """Set the project's description."""
@@ -222,6 +255,15 @@ class StoredDemonstration:
             tuple(Relation(**relation) for relation in value["relations"]),
         )
         return StoredDemonstration(value["task_id"], document)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressNote:
+    """What the worker is at for a project."""
+
+    doing: str
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)

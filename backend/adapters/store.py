@@ -6,16 +6,17 @@ Keys start with ``allabel:``; those of one project with ``allabel:project:ID:``.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from threading import Event, Thread
 from typing import Any, cast
 
 from redis import Redis
-from redis.exceptions import LockError
+from redis.exceptions import LockError, RedisError
+from redis.lock import Lock
 
-from ..ports import ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
+from ..ports import ProgressNote, ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
 
 SCHEMA = 1
 """Raised when a stored value changes its form; an older store is emptied and rebuilt, never misread."""
@@ -52,6 +53,28 @@ redis.call('HSET', KEYS[2], 'dirty_since', t[1] + t[2] / 1e6)
 return 0
 """
 
+_CLAIM_WANTED = """
+local t = redis.call('TIME')
+local now = t[1] + t[2] / 1e6
+local claimed = {}
+for _, task in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if #claimed >= tonumber(ARGV[1]) then break end
+  local expiry = redis.call('ZSCORE', KEYS[2], task)
+  if not expiry or tonumber(expiry) < now then
+    redis.call('ZADD', KEYS[2], now + ARGV[2], task)
+    claimed[#claimed + 1] = task
+  end
+end
+return claimed
+"""
+
+
+def _renew(lock: Lock, done: Event) -> None:
+    while not done.wait(LOCK_SECONDS / 3):
+        # Redis away, or the lock lost with it: the next round tries again.
+        with suppress(RedisError):
+            lock.reacquire()
+
 
 class Store:
     """All state of all projects. Raises ``redis.exceptions.RedisError`` where Redis fails."""
@@ -60,6 +83,7 @@ class Store:
         self.redis = redis
         self._mark_dirty = redis.register_script(_MARK_DIRTY)
         self._clear_dirty = redis.register_script(_CLEAR_DIRTY)
+        self._claim_wanted = redis.register_script(_CLAIM_WANTED)
 
     @staticmethod
     def _key(project_id: int, name: str) -> str:
@@ -82,7 +106,7 @@ class Store:
         return sorted(int(member) for member in cast(set[bytes], self.redis.smembers("allabel:projects")))
 
     def knows(self, project_id: int) -> bool:
-        return bool(self.redis.sismember("allabel:projects", project_id))
+        return bool(self.redis.sismember("allabel:projects", str(project_id)))
 
     def add_project(self, project_id: int) -> bool:
         """True where the project was not known before."""
@@ -114,11 +138,15 @@ class Store:
         self.redis.hset(self._key(project_id, "facts"), mapping=cast(Any, facts))
 
     def count(self, project_id: int, name: str, by: int = 1) -> int:
-        return cast(int, self.redis.hincrby(self._key(project_id, "facts"), name, by))
+        return self.redis.hincrby(self._key(project_id, "facts"), name, by)
 
     def set_progress(self, project_id: int, doing: str, done: int, total: int) -> None:
-        value = json.dumps({"doing": doing, "done": done, "total": total, "at": time.time()})
+        value = json.dumps({"doing": doing, "done": done, "total": total})
         self.redis.hset(self._key(project_id, "facts"), "progress", value)
+
+    def progress(self, project_id: int) -> ProgressNote | None:
+        raw = self.fact(project_id, "progress")
+        return ProgressNote(**json.loads(raw)) if raw else None
 
     # Work to do
 
@@ -146,7 +174,7 @@ class Store:
         return [int(member) for member in members]
 
     def _now(self) -> float:
-        seconds, microseconds = cast(tuple[int, int], self.redis.time())
+        seconds, microseconds = self.redis.time()
         return seconds + microseconds / 1e6
 
     def claim(self, name: str, seconds: float) -> bool:
@@ -157,23 +185,26 @@ class Store:
         self.redis.delete(f"allabel:claim:{name}")
 
     @contextmanager
-    def lock(self, name: str, *, wait: float = 0.0) -> Iterator[Callable[[], None] | None]:
-        """The lock of that name, or None where another holds it after ``wait`` seconds.
+    def lock(self, name: str, *, wait: float = 0.0) -> Iterator[bool]:
+        """Yields whether the lock of that name is ours; False where another holds it after ``wait`` seconds.
 
-        Call the yielded function now and then during long work: it extends the lock, and raises
-        ``redis.exceptions.LockError`` where it was lost. A holder that dies loses it by itself.
+        It is renewed for as long as this process lives, and expires soon after it dies.
         """
         lock = self.redis.lock(f"allabel:lock:{name}", timeout=LOCK_SECONDS, thread_local=False)
         if not lock.acquire(blocking=wait > 0, blocking_timeout=wait or None):
-            yield None
+            yield False
             return
+        done = Event()
+        renewal = Thread(target=_renew, args=(lock, done), name=f"renew {name}", daemon=True)
+        renewal.start()
         try:
-            yield lambda: cast(None, lock.reacquire())
+            yield True
         finally:
-            try:
+            done.set()
+            renewal.join()
+            # It may have expired while Redis was away, and be another's by now.
+            with suppress(LockError):
                 lock.release()
-            except LockError:
-                pass  # it expired, and another may hold it by now
 
     def locked(self, name: str) -> bool:
         return bool(self.redis.exists(f"allabel:lock:{name}"))
@@ -189,8 +220,12 @@ class Store:
         """The texts of those of these tasks that are known."""
         if not task_ids:
             return {}
-        raw = cast(list["bytes | None"], self.redis.hmget(self._key(project_id, "texts"), [str(i) for i in task_ids]))
-        return {task_id: text.decode() for task_id, text in zip(task_ids, raw, strict=True) if text is not None}
+        raw = cast(
+            list["bytes | None"], self.redis.hmget(self._key(project_id, "texts"), [str(i) for i in task_ids])
+        )
+        return {
+            task_id: text.decode() for task_id, text in zip(task_ids, raw, strict=True) if text is not None
+        }
 
     def add_texts(self, project_id: int, texts: Mapping[int, str]) -> None:
         if texts:
@@ -222,39 +257,48 @@ class Store:
 
     def wanted(self, project_id: int) -> list[int]:
         """Tasks that need a (new) suggestion, most urgent first."""
-        return [int(member) for member in cast(list[bytes], self.redis.zrange(self._key(project_id, "wanted"), 0, -1))]
+        return [
+            int(member)
+            for member in cast(list[bytes], self.redis.zrange(self._key(project_id, "wanted"), 0, -1))
+        ]
 
     def replace_wanted(self, project_id: int, task_ids: Sequence[int]) -> None:
         """Keeps what a person waits for right now."""
-        key = self._key(project_id, "wanted")
+        key, claimed = self._key(project_id, "wanted"), self._key(project_id, "claimed")
         with self.redis.pipeline() as pipe:
-            pipe.zremrangebyscore(key, "(" + str(TOP_PRIORITY), "+inf")
+            pipe.zremrangebyscore(key, f"({TOP_PRIORITY}", "+inf")
             if task_ids:
                 pipe.zadd(key, {str(task_id): place for place, task_id in enumerate(task_ids)}, nx=True)
+            # A claim on what is no longer wanted must not count against what is.
+            pipe.zinterstore(claimed, {claimed: 1, key: 0})
             pipe.execute()
 
     def want_now(self, project_id: int, task_ids: Iterable[int]) -> None:
         self.redis.zadd(self._key(project_id, "wanted"), dict.fromkeys(map(str, task_ids), TOP_PRIORITY))
 
     def no_longer_wanted(self, project_id: int, task_ids: Iterable[int]) -> None:
-        self.redis.zrem(self._key(project_id, "wanted"), *task_ids)
+        done = list(task_ids)
+        if done:
+            self.redis.zrem(self._key(project_id, "wanted"), *done)
+            self.redis.zrem(self._key(project_id, "claimed"), *done)
 
     def claim_wanted(self, project_id: int, count: int) -> list[int]:
-        """The most urgent tasks that no other worker is at."""
-        claimed: list[int] = []
-        for task_id in self.wanted(project_id):
-            if len(claimed) == count:
-                break
-            if self.claim(f"suggest:{project_id}:{task_id}", CLAIM_SECONDS):
-                claimed.append(task_id)
-        return claimed
+        """The most urgent tasks that no other worker is at. A claim expires, should its worker die."""
+        keys = [self._key(project_id, "wanted"), self._key(project_id, "claimed")]
+        return [
+            int(task_id) for task_id in cast(list[bytes], self._claim_wanted(keys, [count, CLAIM_SECONDS]))
+        ]
 
-    def release_wanted(self, project_id: int, task_ids: Iterable[int]) -> None:
-        for task_id in task_ids:
-            self.release(f"suggest:{project_id}:{task_id}")
+    def unclaimed(self, project_id: int) -> int:
+        """How many wanted tasks no worker is at."""
+        wanted = self.redis.zcard(self._key(project_id, "wanted"))
+        return wanted - self.redis.zcount(self._key(project_id, "claimed"), self._now(), "+inf")
 
-    def projects_with_wanted(self) -> list[int]:
-        return [project for project in self.projects() if self.redis.exists(self._key(project, "wanted"))]
+    def try_again_in(self, project_id: int, task_ids: Iterable[int], seconds: float) -> None:
+        """These stay wanted, but nobody takes them up before that."""
+        self.redis.zadd(
+            self._key(project_id, "claimed"), dict.fromkeys(map(str, task_ids), self._now() + seconds)
+        )
 
     def suggestions(self, project_id: int, task_ids: Sequence[int]) -> dict[int, Suggestion]:
         return self._suggestions(project_id, "suggestions", task_ids)
@@ -266,7 +310,9 @@ class Store:
     def _suggestions(self, project_id: int, name: str, task_ids: Sequence[int]) -> dict[int, Suggestion]:
         if not task_ids:
             return {}
-        raw = cast(list["bytes | None"], self.redis.hmget(self._key(project_id, name), [str(i) for i in task_ids]))
+        raw = cast(
+            list["bytes | None"], self.redis.hmget(self._key(project_id, name), [str(i) for i in task_ids])
+        )
         return {
             task_id: Suggestion(**json.loads(value))
             for task_id, value in zip(task_ids, raw, strict=True)
@@ -284,6 +330,31 @@ class Store:
         if mapping:
             self.redis.hset(self._key(project_id, name), mapping=cast(Any, mapping))
 
+    def late(self, project_id: int) -> set[int]:
+        """Tasks that Label Studio got an empty answer for, since the model was not done in time."""
+        return {
+            int(member) for member in cast(set[bytes], self.redis.smembers(self._key(project_id, "late")))
+        }
+
+    def add_late(self, project_id: int, task_ids: Iterable[int]) -> None:
+        self.redis.sadd(self._key(project_id, "late"), *task_ids)
+
+    def replace_late(self, project_id: int, task_ids: Iterable[int]) -> None:
+        key = self._key(project_id, "late")
+        with self.redis.pipeline() as pipe:
+            pipe.delete(key)
+            if late := list(task_ids):
+                pipe.sadd(key, *late)
+            pipe.execute()
+
+    def published(self, project_id: int) -> dict[int, str]:
+        """Task id -> digest of the suggestion, in the order in which they were published last."""
+        raw = self.redis.get(self._key(project_id, "published"))
+        return dict(json.loads(cast(bytes, raw))) if raw else {}
+
+    def save_published(self, project_id: int, published: Mapping[int, str]) -> None:
+        self.redis.set(self._key(project_id, "published"), json.dumps(list(published.items())))
+
     def _drop(self, project_id: int, name: str, members: Iterable[int]) -> None:
         gone = [str(member) for member in members]
         for start in range(0, len(gone), 1000):
@@ -294,5 +365,4 @@ class Store:
         gone = list(task_ids)
         for name in ("texts", "suggestions", "shown"):
             self._drop(project_id, name, gone)
-        if gone:
-            self.no_longer_wanted(project_id, gone)
+        self.no_longer_wanted(project_id, gone)

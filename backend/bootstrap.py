@@ -1,0 +1,131 @@
+"""The one place that builds adapters from settings."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from redis import Redis
+
+from allabel_core.errors import InvalidInputError
+from allabel_core.prompting import DEFAULT_TEMPLATES, Templates
+
+from .adapters.label_studio import LabelStudioClient
+from .adapters.llm import OpenAiModel
+from .adapters.llm_config import LlmConfig, Prices
+from .adapters.llm_store import RedisKeyValue
+from .adapters.store import Store
+from .errors import SettingsError
+from .ports import LanguageModel, ProjectSettings
+from .settings import Settings, new_webhook_secret, require_label_studio
+from .usecases.ranking import Ranker
+from .usecases.tools import Tools
+
+WEBHOOK_SECRET_KEY = "allabel:webhook-secret"  # noqa: S105 - the name of the place
+REDIS_TIMEOUT = 5.0
+
+
+def connect_redis(settings: Settings, *, blocking: bool = False) -> Redis:
+    """``blocking``: for a worker's queue, whose reads wait for work longer than the usual time limit."""
+    try:
+        return Redis.from_url(
+            settings.redis_url.get_secret_value(),
+            socket_timeout=None if blocking else REDIS_TIMEOUT,
+            socket_connect_timeout=REDIS_TIMEOUT,
+            health_check_interval=30,
+        )
+    except ValueError:
+        raise SettingsError(
+            "REDIS_URL must look like redis://[:PASSWORD@]HOST:PORT/0 or rediss://..."
+        ) from None
+
+
+def build_tools(settings: Settings) -> Tools:
+    """Everything that the use cases need.
+
+    :raises SettingsError: a setting is missing or wrong.
+    :raises redis.exceptions.RedisError: Redis does not answer.
+    """
+    require_label_studio(settings)
+    redis = connect_redis(settings)
+    return Tools(
+        store=Store(redis),
+        label_studio=build_label_studio(settings),
+        model=build_model(settings, redis),
+        ranker=Ranker(),
+        templates=read_templates(settings),
+        defaults=ProjectSettings(
+            budget=settings.budget,
+            strategy=settings.strategy,
+            similarity=settings.similarity,
+            k=settings.demonstrations,
+            window=settings.window,
+        ),
+        backend_url=settings.own_url,
+        webhook_secret=webhook_secret(settings, redis),
+        chunk=settings.openai_concurrency,
+        samples=settings.samples,
+    )
+
+
+def build_label_studio(settings: Settings) -> LabelStudioClient:
+    """The Label Studio of the settings."""
+    return LabelStudioClient(settings.label_studio_url, settings.label_studio_api_key.get_secret_value())
+
+
+def build_model(settings: Settings, redis: Redis) -> LanguageModel | None:
+    """The language model of the settings, None where none is configured."""
+    if not settings.model_configured:
+        return None
+    provider = settings.openai_provider
+    base_url = {"azure": settings.azure_resource_endpoint, "ollama": settings.ollama_endpoint}.get(
+        provider, ""
+    )
+    if (settings.price_prompt is None) != (settings.price_completion is None):
+        raise SettingsError("PRICE_PROMPT and PRICE_COMPLETION belong together; set both or neither.")
+    try:
+        config = LlmConfig(
+            model=(settings.azure_deployment_name if provider == "azure" else "") or settings.openai_model,
+            provider=provider,
+            base_url=base_url or settings.openai_base_url,
+            api_key=settings.openai_api_key,
+            azure_api_version=settings.azure_api_version,
+            api_style=settings.openai_api_style,
+            temperature=settings.temperature,
+            seed=settings.seed,
+            context_window=settings.context_window,
+            timeout_seconds=settings.openai_timeout,
+            concurrency=settings.openai_concurrency,
+            prices=_prices(settings),
+            max_cost=settings.max_cost,
+            max_tokens=settings.max_tokens,
+        )
+    except InvalidInputError as error:
+        raise SettingsError(str(error)) from error
+    return OpenAiModel(config, RedisKeyValue(redis))
+
+
+def _prices(settings: Settings) -> Prices | None:
+    if settings.price_prompt is None or settings.price_completion is None:
+        return None
+    return Prices(settings.price_prompt, settings.price_completion, settings.price_cached)
+
+
+def read_templates(settings: Settings) -> Templates:
+    """The prompt's templates, some of them replaced by the files in TEMPLATES_DIR."""
+    folder = settings.templates_dir
+    if folder is None:
+        return DEFAULT_TEMPLATES
+    if not folder.is_dir():
+        raise SettingsError("TEMPLATES_DIR is not a folder.")
+    try:
+        return Templates.load({path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.txt"))})
+    except (InvalidInputError, OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"TEMPLATES_DIR: {error}") from error
+
+
+def webhook_secret(settings: Settings, redis: Redis) -> str:
+    """The one of the settings, else one drawn at random that all processes share through Redis."""
+    if chosen := settings.webhook_secret.get_secret_value():
+        return chosen
+    redis.set(WEBHOOK_SECRET_KEY, newwebhook_secret(), nx=True)
+    return cast(bytes, redis.get(WEBHOOK_SECRET_KEY)).decode()

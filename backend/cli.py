@@ -1,0 +1,270 @@
+"""The `allabel` command: translates, runs a use case, shows what comes of it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from allabel_core.errors import AllabelError
+
+from . import doctor as checks
+from .bootstrap import build_tools
+from .settings import Settings, read_settings
+from .usecases.connect import connect as connect_project
+from .usecases.finish import finish as finish_project
+from .usecases.report import ProjectReport, report
+from .usecases.tools import Tools
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Get a whole Label Studio project labelled with entities while annotating 5-10% of it.",
+)
+out = Console()
+err = Console(stderr=True)
+
+EXIT_PROBLEM = 1
+POLL_SECONDS = 0.5
+
+ProjectArgument = Annotated[
+    int, typer.Argument(help="The project's number, as in its address /projects/NUMBER.")
+]
+
+
+def main() -> None:
+    """The console script. Errors made on purpose end as one sentence and exit code 1."""
+    try:
+        app()
+    except AllabelError as error:
+        err.print(f"[red]{error}[/red]", highlight=False)
+        sys.exit(EXIT_PROBLEM)
+    except RedisError as error:
+        err.print(
+            f"[red]Redis does not answer ({type(error).__name__}); check REDIS_URL and that it is up.[/red]"
+        )
+        sys.exit(EXIT_PROBLEM)
+
+
+def _configure_logging(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level,
+        format="%(name)s %(message)s",
+        handlers=[RichHandler(console=err, show_path=False, rich_tracebacks=False)],
+    )
+    # They log addresses and, at DEBUG, bodies: texts of users and tokens.
+    for name in ("httpx", "httpcore", "openai", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@app.command()
+def serve() -> None:
+    """Answer Label Studio: run the HTTP side of the backend.
+
+    Example: [bold]LABEL_STUDIO_API_KEY=... allabel serve[/bold]
+    """
+    import uvicorn
+
+    from .app import create_app
+
+    settings = read_settings()
+    _configure_logging(settings)
+    web = create_app(settings)
+    uvicorn.run(web, host=settings.host, port=settings.port, log_config=None, access_log=False)
+
+
+@app.command()
+def worker() -> None:
+    """Rank, ask the model, publish: run a worker. Start as many as you like.
+
+    Example: [bold]LABEL_STUDIO_API_KEY=... OPENAI_API_KEY=... allabel worker[/bold]
+    """
+    from .worker import run_worker
+
+    settings = read_settings()
+    _configure_logging(settings)
+    run_worker(settings)
+
+
+@app.command()
+def connect(
+    project: ProjectArgument,
+    budget: Annotated[str | None, typer.Option(help="Tasks that people will annotate: 10% or 70.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="How texts are chosen.")] = None,
+    similarity: Annotated[str | None, typer.Option(help="bm25 or sbert.")] = None,
+    k: Annotated[int | None, typer.Option(min=0, help="Demonstrations shown to the model.")] = None,
+    window: Annotated[int | None, typer.Option(min=1, help="Tasks pre-annotated ahead.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until the first queue is published.")] = True,
+) -> None:
+    """Connect a project, or change its settings; the same as 'Connect model' in Label Studio.
+
+    Example: [bold]allabel connect 1 --budget 15%[/bold]
+    """
+    settings, tools = _tools()
+    given = {"budget": budget, "strategy": strategy, "similarity": similarity, "k": k, "window": window}
+    params: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    connect_project(tools, project, params, settings.basic_auth)
+    out.print(f"Project {project} is connected to {tools.backend_url}.")
+    if wait:
+        _follow(tools, project, until=("ready", "suggesting", "budget_used", "finished"))
+
+
+@app.command()
+def status(
+    project: Annotated[int | None, typer.Argument(help="One project; all by default.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON line per project.")] = False,
+) -> None:
+    """Where each project stands: state, budget, quality of the suggestions.
+
+    Example: [bold]allabel status 1[/bold]
+    """
+    _, tools = _tools()
+    reports = [report(tools, number) for number in ([project] if project else tools.store.projects())]
+    if json:
+        for item in reports:
+            typer.echo(item.to_json())
+        return
+    if not reports:
+        out.print("No project is connected yet. Connect one: allabel connect PROJECT")
+    for item in reports:
+        out.print(_status_table(item))
+
+
+@app.command()
+def rerank(project: ProjectArgument) -> None:
+    """Read the project anew and rank it now.
+
+    Example: [bold]allabel rerank 1[/bold]
+    """
+    _, tools = _tools()
+    _require_connected(tools, project)
+    before = int(tools.store.fact(project, "rankings") or 0)
+    tools.store.mark_dirty(project, "setup", "tasks")
+    with out.status("Ranking ..."):
+        while int(tools.store.fact(project, "rankings") or 0) == before:
+            _require_healthy(tools, project)
+            time.sleep(POLL_SECONDS)
+    out.print(
+        f"Ranked in {tools.store.fact(project, 'rank_seconds')} s; {len(tools.store.queue(project))} to annotate."
+    )
+
+
+@app.command()
+def finish(project: ProjectArgument) -> None:
+    """Let the model label every remaining task, with the annotations so far as demonstrations.
+
+    Example: [bold]allabel finish 1[/bold]
+    """
+    _, tools = _tools()
+    _require_connected(tools, project)
+    finish_project(tools, project)
+    _follow(tools, project, until=("finished",))
+    out.print("Done. Label Studio serves the least certain tasks first; export from its Data Manager.")
+
+
+@app.command()
+def doctor(
+    project: Annotated[int | None, typer.Argument(help="Check this project's connection too.")] = None,
+) -> None:
+    """Check every part and say what to do where one fails. Exit code 1 if any does.
+
+    Example: [bold]allabel doctor 1[/bold]
+    """
+    settings = read_settings()
+    failed = False
+    for check in checks.run(settings, project):
+        mark = "[green]ok[/green]  " if check.ok else "[red]FAIL[/red]"
+        out.print(f"{mark} {check.name}: {check.finding}", highlight=False)
+        if not check.ok:
+            failed = True
+            out.print(f"     -> {check.remedy}", highlight=False)
+    if failed:
+        raise typer.Exit(EXIT_PROBLEM)
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Your own texts: JSON, JSONL, CSV, TSV or lines."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port of the backend.")] = 9090,
+    label_studio_port: Annotated[int, typer.Option(help="Port of Label Studio.")] = 8080,
+    autopilot: Annotated[int, typer.Option(min=0, help="Annotate so many sample tasks by itself.")] = 0,
+    exit: Annotated[
+        bool, typer.Option("--exit", help="Stop everything afterwards and print a JSON line.")
+    ] = False,
+) -> None:
+    """A real Label Studio with sample texts, this backend, Redis and a small language model.
+
+    Example: [bold]allabel demo --autopilot 20[/bold]
+    """
+    from .demo.run import run_demo
+
+    code = run_demo(
+        data=data, port=port, label_studio_port=label_studio_port, autopilot=autopilot, exit_after=exit
+    )
+    raise typer.Exit(code)
+
+
+def _tools() -> tuple[Settings, Tools]:
+    settings = read_settings()
+    logging.getLogger().setLevel(logging.ERROR)
+    return settings, build_tools(settings)
+
+
+def _require_connected(tools: Tools, project: int) -> None:
+    if not tools.store.knows(project):
+        err.print(f"[red]Project {project} is not connected. Connect it: allabel connect {project}[/red]")
+        raise typer.Exit(EXIT_PROBLEM)
+
+
+def _require_healthy(tools: Tools, project: int) -> None:
+    if tools.store.fact(project, "state") == "degraded":
+        err.print(f"[red]{tools.store.fact(project, 'problem')}[/red]", highlight=False)
+        raise typer.Exit(EXIT_PROBLEM)
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=out) as progress:
+        yield progress
+
+
+def _follow(tools: Tools, project: int, *, until: tuple[str, ...]) -> None:
+    """Show the worker's progress until the project is in one of these states."""
+    store = tools.store
+    with _bars() as progress:
+        bar = progress.add_task("waiting for a worker", total=None)
+        # The state may be of before; what counts is that nothing is marked as changed any more.
+        while store.fact(project, "state") not in until or store.dirty(project)[0]:
+            _require_healthy(tools, project)
+            if now := store.progress(project):
+                progress.update(bar, description=now.doing, completed=now.done, total=now.total)
+            time.sleep(POLL_SECONDS)
+        progress.update(bar, description="done", completed=1, total=1)
+
+
+def _status_table(item: ProjectReport) -> Table:
+    table = Table(title=f"Project {item.project_id} {item.title}", show_header=False, title_justify="left")
+    for name, value in item.rows():
+        table.add_row(name, value)
+    return table
+
+
+if __name__ == "__main__":
+    main()

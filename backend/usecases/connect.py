@@ -1,0 +1,130 @@
+"""Take a project under our care: what connecting the model starts, and what makes it complete."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from allabel_core.errors import InvalidInputError
+from allabel_core.selection.core import STRATEGIES
+
+from ..ports import Project, ProjectSettings
+from .ranking import budget_tasks
+from .tools import Tools
+
+logger = logging.getLogger(__name__)
+
+TITLE = "ALLabel"
+SECRET_HEADER = "X-ALLabel-Secret"  # noqa: S105 - a header's name
+DESCRIPTION_MARK = "ALLabel: "
+
+
+def register(tools: Tools, project_id: int, *, backend_url: str, extra_params: Mapping[str, Any]) -> None:
+    """Label Studio connected us to this project: remember it, and let the worker set it up.
+
+    Called whenever Label Studio calls /setup, hence often: it does nothing where nothing is new.
+
+    :raises InvalidInputError: an extra parameter that we do not know or cannot use.
+    """
+    store = tools.store
+    new = store.add_project(project_id)
+    before = store.settings(project_id) if not new else tools.defaults
+    settings = with_params(before, extra_params)
+    if new or settings != before:
+        store.save_settings(project_id, settings)
+    moved = bool(backend_url) and store.fact(project_id, "backend_url") != backend_url
+    if moved:
+        store.set_facts(project_id, backend_url=backend_url)
+    if new:
+        store.set_facts(project_id, state="connected")
+    if new or moved or settings != before:
+        store.mark_dirty(project_id, "setup", "tasks")
+
+
+def with_params(settings: ProjectSettings, params: Mapping[str, Any]) -> ProjectSettings:
+    """The settings with a person's choices put in, each checked.
+
+    :raises InvalidInputError: an unknown name or a value that cannot be used.
+    """
+    known = {field.name: field.type for field in fields(ProjectSettings)}
+    if unknown := sorted(params.keys() - known.keys()):
+        raise InvalidInputError(f"Unknown setting {unknown[0]!r}; the settings are {', '.join(known)}.")
+    chosen: dict[str, Any] = {}
+    for name, value in params.items():
+        if known[name] == "int":
+            try:
+                chosen[name] = int(value)
+            except (TypeError, ValueError):
+                raise InvalidInputError(f"{name} must be a whole number, not {value!r}.") from None
+        else:
+            chosen[name] = str(value)
+    result = replace(settings, **chosen)
+    budget_tasks(result.budget, 1)
+    if result.window < 1 or result.k < 0:
+        raise InvalidInputError("window must be at least 1 and k at least 0.")
+    if result.strategy not in STRATEGIES:
+        raise InvalidInputError(f"strategy must be one of {', '.join(STRATEGIES)}, not {result.strategy!r}.")
+    if result.similarity not in ("bm25", "sbert"):
+        raise InvalidInputError(f"similarity must be bm25 or sbert, not {result.similarity!r}.")
+    return result
+
+
+def parse_extra_params(raw: object) -> dict[str, Any]:
+    """Label Studio passes what was typed into 'extra params': an object, JSON text, or nothing.
+
+    :raises InvalidInputError: anything else.
+    """
+    if raw is None or raw == "":
+        return {}
+    if isinstance(raw, str):
+        try:
+            raw = json.loads(raw)
+        except ValueError:
+            raise InvalidInputError('extra_params must be a JSON object such as {"budget": "10%"}.') from None
+    if not isinstance(raw, dict):
+        raise InvalidInputError('extra_params must be a JSON object such as {"budget": "10%"}.')
+    return raw
+
+
+def set_up(tools: Tools, project: Project) -> None:
+    """All that a person would otherwise set by hand in Label Studio. Twice changes nothing."""
+    store = tools.store
+    url = store.fact(project.id, "backend_url") or tools.backend_url
+    tools.label_studio.set_up_project(
+        project.id, view_title=f"{TITLE} queue", version=store.fact(project.id, "version")
+    )
+    tools.label_studio.secure_webhook(
+        project.id, url=f"{url}/webhook", headers={SECRET_HEADER: tools.webhook_secret}
+    )
+    logger.info("project %d: set up", project.id)
+
+
+def connect(tools: Tools, project_id: int, params: Mapping[str, Any], auth: tuple[str, str] | None) -> None:
+    """What 'Connect model' in the project's settings does, for the terminal."""
+    settings = with_params(tools.store.settings(project_id), params)
+    tools.label_studio.connect_backend(
+        project_id, url=tools.backend_url, title=TITLE, extra_params=dict(params), auth=auth
+    )
+    register(tools, project_id, backend_url=tools.backend_url, extra_params=asdict(settings))
+
+
+def describe_progress(tools: Tools, project: Project) -> None:
+    """One line in the project's description, below what people wrote there."""
+    facts = tools.store.facts(project.id)
+    done, budget = int(facts["annotated"]), int(facts["budget"])
+    line = f"{DESCRIPTION_MARK}{done} of {budget} annotations done."
+    if facts["state"] == "budget_used":
+        line += f" The budget is used up: run 'allabel finish {project.id}' or press Start Training to label the rest."
+    elif facts["state"] in ("finishing", "finished"):
+        line += (
+            " The remaining tasks carry the model's labels."
+            if facts["state"] == "finished"
+            else " Labelling the rest."
+        )
+    kept = [text for text in project.description.splitlines() if not text.startswith(DESCRIPTION_MARK)]
+    description = "\n".join([*kept, line]).strip()
+    if description != project.description:
+        tools.label_studio.describe(project.id, description)

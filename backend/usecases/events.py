@@ -1,0 +1,40 @@
+"""What a webhook means for a project: which kind of change it must be synced for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .finish import start_training
+from .tools import Tools
+
+KINDS = {
+    "ANNOTATION_CREATED": "annotations",
+    "ANNOTATIONS_CREATED": "annotations",
+    "ANNOTATION_UPDATED": "annotations",
+    "ANNOTATIONS_DELETED": "annotations",
+    "TASKS_CREATED": "tasks",
+    "TASKS_DELETED": "tasks",
+    "PROJECT_UPDATED": "project",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    action: str
+    project_id: int
+    task_ids: tuple[int, ...] = ()
+
+
+def receive(tools: Tools, event: Event) -> bool:
+    """Store the event's consequence; False where it has none for us. The worker does the rest."""
+    store = tools.store
+    if not store.knows(event.project_id):
+        return False
+    if event.action == "START_TRAINING":
+        start_training(tools, event.project_id)
+        return True
+    kind = KINDS.get(event.action)
+    if kind is None:
+        return False
+    store.mark_dirty(event.project_id, kind)
+    return True

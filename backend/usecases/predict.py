@@ -1,0 +1,79 @@
+"""Answer Label Studio's /predict: from what is there, else from the worker, within its time limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ..adapters.label_config import parse_label_config, task_text
+from ..errors import LabelConfigError
+from ..ports import Suggestion
+from .connect import register
+from .publish import place_score
+from .tools import Tools
+
+ANSWER_WITHIN = 85.0
+"""Seconds; Label Studio gives up after 100."""
+
+POLL_SECONDS = 0.1
+
+
+def predict(
+    tools: Tools, project_id: int, tasks: Sequence[tuple[int, dict[str, Any]]], *, label_config: str
+) -> list[dict[str, Any]]:
+    """Exactly one prediction per task, in order; an empty one where the model is not done in time.
+
+    What is late is filled in by the worker with the next publication.
+
+    :param tasks: (task id, task data).
+    """
+    store = tools.store
+    if not store.knows(project_id):
+        register(tools, project_id, backend_url="", extra_params={})
+    ids = [task_id for task_id, _ in tasks]
+    found = store.suggestions(project_id, ids)
+    missing = {task_id: data for task_id, data in tasks if task_id not in found}
+    if missing and tools.model is not None:
+        found |= _ask_worker(tools, project_id, missing, label_config)
+    version = store.fact(project_id, "version")
+    places = {task_id: place for place, task_id in enumerate(store.published(project_id))}
+    return [_prediction(found.get(task_id), places.get(task_id), len(places), version) for task_id in ids]
+
+
+def _ask_worker(
+    tools: Tools, project_id: int, missing: dict[int, dict[str, Any]], label_config: str
+) -> dict[int, Suggestion]:
+    store = tools.store
+    store.add_texts(project_id, _texts(label_config or store.fact(project_id, "label_config") or "", missing))
+    store.want_now(project_id, missing)
+    deadline = time.monotonic() + ANSWER_WITHIN
+    found: dict[int, Suggestion] = {}
+    while len(found) < len(missing) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        found = store.suggestions(project_id, list(missing))
+    if late := missing.keys() - found.keys():
+        store.add_late(project_id, late)
+    return found
+
+
+def _texts(label_config: str, tasks: dict[int, dict[str, Any]]) -> dict[int, str]:
+    interface = parse_label_config(label_config)
+    texts = {}
+    for task_id, data in tasks.items():
+        try:
+            texts[task_id] = task_text(interface, data)
+        except LabelConfigError:
+            continue
+    return texts
+
+
+def _prediction(
+    suggestion: Suggestion | None, place: int | None, total: int, version: str | None
+) -> dict[str, Any]:
+    """A task outside the published part of the queue gets the place behind it: score 1."""
+    return {
+        "result": suggestion.result if suggestion else [],
+        "score": place_score(place, total) if place is not None else 1.0,
+        "model_version": version or "ALLabel",
+    }

@@ -1,0 +1,123 @@
+"""Put the front of the queue before the annotators, atomically for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
+
+from ..ports import PublishedPrediction, Suggestion
+from .tools import Tools
+
+logger = logging.getLogger(__name__)
+
+VERSION = re.compile(r"allabel-(\d+)")
+MIN_READY = 5
+"""The first publication waits for this many suggestions, so that two annotators do not collide."""
+
+PUBLISH_WAIT = 60.0
+
+
+def publish(tools: Tools, project_id: int) -> str | None:
+    """Publish the ready part of the window if it is worth it; the new version, or None.
+
+    Import first, point second, delete last: an annotator sees the old queue or the new one. A run
+    that dies between two steps leaves versions behind that the next one deletes.
+
+    :raises LabelStudioError: a step failed; the old queue is still in place.
+    """
+    store = tools.store
+    with store.lock(f"publish:{project_id}", wait=PUBLISH_WAIT) as held:
+        if not held:
+            return None
+        ready = ready_suggestions(tools, project_id)
+        published = store.published(project_id)
+        late = store.late(project_id)
+        newly_late = any(item.task_id in late - published.keys() for item in ready)
+        window = store.settings(project_id).window
+        if not (newly_late or _worth_publishing(ready, published, window=window)):
+            return None
+        label_studio = tools.label_studio
+        existing = label_studio.versions(project_id)
+        version = next_version(existing)
+        label_studio.import_predictions(project_id, version, _as_predictions(ready))
+        # Pointing makes Label Studio ask our /setup for the version, so it must be known by then.
+        store.set_facts(project_id, version=version)
+        label_studio.point_at_version(project_id, version)
+        store.save_shown(project_id, ready)
+        store.save_published(project_id, {item.task_id: digest(item) for item in ready})
+        store.count(project_id, "publications")
+        for old in existing:
+            if VERSION.fullmatch(old):
+                label_studio.delete_version(project_id, old)
+        logger.info("project %d: published %s with %d tasks", project_id, version, len(ready))
+        return version
+
+
+def ready_suggestions(tools: Tools, project_id: int) -> list[Suggestion]:
+    """The window's suggestions in queue order, up to the first task that has none yet.
+
+    Behind them come late ones: tasks opened out of turn that had to be answered empty at the time.
+    Once the project is being finished, the suggestions of all remaining tasks, the least confident first.
+    """
+    store = tools.store
+    queue = [entry.task_id for entry in store.queue(project_id)]
+    if store.fact(project_id, "finishing"):
+        found = store.suggestions(project_id, queue)
+        if len(found) < len(queue) or store.wanted(project_id):
+            return []
+        return sorted(found.values(), key=_least_confident_first)
+    window = queue[: store.settings(project_id).window]
+    found = store.suggestions(project_id, window)
+    ready = [found[task_id] for task_id in takewhile(found.__contains__, window)]
+    if len(ready) < min(MIN_READY, len(window)):
+        return []
+    late = sorted(store.late(project_id) - set(window))
+    return ready + list(store.suggestions(project_id, late).values())
+
+
+def _least_confident_first(suggestion: Suggestion) -> tuple[float, int]:
+    return (suggestion.confidence if suggestion.confidence is not None else 1.0, suggestion.task_id)
+
+
+def _worth_publishing(ready: Sequence[Suggestion], published: Mapping[int, str], *, window: int) -> bool:
+    """Whether annotators would be served anything else or better than what is out now.
+
+    Tasks that have been annotated since leave the stream by themselves; new ones at the end of the
+    window can wait until half of it is used.
+    """
+    if not ready:
+        return False
+    ours = [item.task_id for item in ready]
+    still_out = [task_id for task_id in published if task_id in set(ours)]
+    if ours[: len(still_out)] != still_out:
+        return True
+    if any(published[item.task_id] != digest(item) for item in ready[: len(still_out)]):
+        return True
+    return len(ours) > len(still_out) and len(still_out) <= window // 2
+
+
+def digest(suggestion: Suggestion) -> str:
+    """What an annotator would see of it."""
+    return hashlib.sha256(json.dumps(suggestion.result, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def place_score(place: int, total: int) -> float:
+    """Label Studio serves ascending scores and drops those outside [0, 1]."""
+    return (place + 1) / (total + 1)
+
+
+def _as_predictions(ready: Sequence[Suggestion]) -> list[PublishedPrediction]:
+    return [
+        PublishedPrediction(item.task_id, item.result, place_score(place, len(ready)))
+        for place, item in enumerate(ready)
+    ]
+
+
+def next_version(existing: Iterable[str]) -> str:
+    """Numbered from what Label Studio has, so that no number is used twice, whatever we forget."""
+    numbers = [int(match[1]) for name in existing if (match := VERSION.fullmatch(name))]
+    return f"allabel-{max(numbers, default=0) + 1}"

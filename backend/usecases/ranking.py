@@ -1,0 +1,73 @@
+"""The order of a project's queue, from its texts and annotations."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from allabel_core import select
+from allabel_core.errors import InvalidInputError
+from allabel_core.types import Selection
+
+from ..ports import ProjectSettings, QueueEntry
+
+
+class Ranker:
+    """Ranks one project after another in a worker process."""
+
+    def rank(
+        self,
+        project_id: int,
+        texts: Mapping[int, str],
+        annotated: Sequence[int],
+        budget: int,
+        settings: ProjectSettings,
+    ) -> list[QueueEntry]:
+        """The queue of the tasks still to annotate within the budget.
+
+        :param texts: task id -> text, in id order, so that ties go to the lower id.
+        :param annotated: task ids in annotation order.
+        """
+        task_ids = list(texts)
+        place = {task_id: index for index, task_id in enumerate(task_ids)}
+        selection = select(
+            list(texts.values()),
+            budget,
+            similarity=settings.similarity,
+            strategy=settings.strategy,
+            k=settings.k,
+            annotated=[place[task_id] for task_id in annotated],
+        )
+        return _entries(selection, task_ids)
+
+
+def _entries(selection: Selection, task_ids: Sequence[int]) -> list[QueueEntry]:
+    return [
+        QueueEntry(
+            task_id=task_ids[index],
+            stage=stage,
+            words=reason.words,
+            score=reason.score,
+            serves=reason.serves,
+            nearest=task_ids[reason.nearest] if reason.nearest is not None else None,
+            similarity=reason.similarity,
+        )
+        for index, stage, reason in zip(selection.order, selection.stages, selection.reasons, strict=True)
+        if stage != "annotated"
+    ]
+
+
+def budget_tasks(budget: str, task_count: int) -> int:
+    """How many tasks people will annotate: "10%" of the tasks, rounded, at least 1; or a number.
+
+    :raises InvalidInputError: neither.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", budget)
+    if not match or (match[2] and float(match[1]) > 100) or (not match[2] and "." in match[1]):
+        raise InvalidInputError(
+            f"The budget {budget!r} is neither a number of tasks, such as 70, nor a share, such as 10%."
+        )
+    if not match[2]:
+        return min(int(match[1]), task_count)
+    return min(task_count, max(1, math.floor(task_count * float(match[1]) / 100 + 0.5)))

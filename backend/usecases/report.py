@@ -1,0 +1,95 @@
+"""Where a project stands, in figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from allabel_core.metrics import Scores, score_entities
+
+from ..adapters.label_config import parse_label_config
+from ..adapters.label_studio_results import document_from_annotation
+from ..ports import Spending
+from .tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectReport:
+    """``entity_f1``: suggestions as annotators saw them against what they submitted, in [0, 1]; None
+    where no annotated task had a suggestion. ``compared``: on how many tasks."""
+
+    project_id: int
+    title: str
+    state: str
+    problem: str
+    tasks: int
+    annotated: int
+    budget: int
+    queued: int
+    published: int
+    version: str
+    rankings: int
+    compared: int
+    entity_f1: float | None
+    spending: Spending
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and value of each line of a table for people."""
+        quality = (
+            f"F1 {100 * self.entity_f1:.1f} over {self.compared} tasks"
+            if self.entity_f1 is not None
+            else "no data yet"
+        )
+        spent = self.spending
+        rows = [
+            ("State", self.state),
+            ("Annotated", f"{self.annotated} of {self.budget} (budget), {self.tasks} tasks in all"),
+            (
+                "Queue",
+                f"{self.queued} to annotate, {self.published} published as {self.version or 'nothing yet'}",
+            ),
+            ("Suggestions", quality),
+            ("Model", f"{spent.calls} calls, {spent.prompt_tokens + spent.completion_tokens} tokens"),
+        ]
+        return [*rows, ("Problem", self.problem)] if self.problem else rows
+
+
+def report(tools: Tools, project_id: int) -> ProjectReport:
+    """The figures of one project, from what the worker has stored."""
+    store = tools.store
+    facts = store.facts(project_id)
+    scores, compared = _quality(tools, project_id)
+    return ProjectReport(
+        project_id=project_id,
+        title=facts.get("title", ""),
+        state=facts.get("state", "unknown"),
+        problem=facts.get("problem", "") or facts.get("model_problem", ""),
+        tasks=int(facts.get("tasks", 0)),
+        annotated=int(facts.get("annotated", 0)),
+        budget=int(facts.get("budget", 0)),
+        queued=len(store.queue(project_id)),
+        published=len(store.published(project_id)),
+        version=facts.get("version", ""),
+        rankings=int(facts.get("rankings", 0)),
+        compared=compared,
+        entity_f1=scores.f1 if scores else None,
+        spending=tools.model.spending(project_id) if tools.model else Spending(),
+    )
+
+
+def _quality(tools: Tools, project_id: int) -> tuple[Scores | None, int]:
+    """Suggestions as published last against the annotations that followed."""
+    store = tools.store
+    gold = {shown.task_id: shown.document for shown in store.demonstrations(project_id)}
+    seen = store.shown(project_id, list(gold))
+    if not seen:
+        return None, 0
+    interface = parse_label_config(store.fact(project_id, "label_config") or "")
+    predicted = [
+        document_from_annotation(interface, gold[task_id].text, suggestion.result)
+        for task_id, suggestion in seen.items()
+    ]
+    return score_entities(predicted, [gold[task_id] for task_id in seen]), len(seen)

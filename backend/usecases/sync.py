@@ -1,0 +1,205 @@
+"""Bring a project's queue in line with what Label Studio holds now. Safe to run at any time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from allabel_core.errors import AllabelError
+
+from ..adapters.label_config import LabelingInterface, parse_label_config, task_text
+from ..adapters.label_studio_results import document_from_annotation
+from ..errors import LabelConfigError, LabelStudioNotFoundError
+from ..ports import Annotation, Project, QueueEntry, StoredDemonstration, Task
+from .connect import describe_progress, set_up
+from .publish import publish
+from .ranking import budget_tasks
+from .suggest import Preannotator
+from .tools import Tools
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT = 60.0
+"""Seconds between two tries while something is wrong."""
+
+
+def sync(tools: Tools, project_id: int) -> bool:
+    """Rank, decide which suggestions are wanted, publish. False where another worker is at it.
+
+    The marks of work stay until this has come to its end, so nothing is lost where it does not.
+    A problem is kept as the project's state, for the pages and the CLI, and tried again.
+    """
+    store = tools.store
+    with store.lock(f"sync:{project_id}") as held:
+        if not held:
+            return False
+        kinds, revision = store.dirty(project_id)
+        if not kinds:
+            return True
+        started = time.monotonic()
+        try:
+            _sync(tools, project_id, kinds)
+        except LabelStudioNotFoundError:
+            logger.warning("project %d: gone from Label Studio, forgotten", project_id)
+            store.forget_project(project_id)
+            return True
+        except AllabelError as error:
+            failures = store.count(project_id, "failures")
+            store.set_facts(project_id, state="degraded", problem=str(error))
+            store.postpone(project_id, min(LONGEST_WAIT, 2.0 ** min(failures, 10)))
+            logger.warning("project %d: %s (%d in a row)", project_id, type(error).__name__, failures)
+            return True
+        store.set_facts(project_id, failures=0, sync_seconds=round(time.monotonic() - started, 3))
+        store.clear_dirty(project_id, revision)
+        return True
+
+
+def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
+    store = tools.store
+    project = tools.label_studio.project(project_id)
+    if kinds == {"project"} and _same_task(store.facts(project_id), project):
+        return
+    interface = parse_label_config(project.label_config)
+    if "setup" in kinds:
+        set_up(tools, project)
+    facts = store.facts(project_id)
+    known = int(facts.get("tasks", -1)) + int(facts.get("unusable_tasks", 0))
+    if "tasks" in kinds or known != project.task_count or facts.get("label_config") != project.label_config:
+        store.set_facts(project_id, state="reading")
+        read_texts(tools, project_id, interface)
+    store.set_facts(
+        project_id, label_config=project.label_config, instructions=project.instructions, title=project.title
+    )
+    corpus = read_annotations(tools, project_id, interface)
+    queue = _rank(tools, project_id, corpus)
+    _plan_suggestions(tools, project_id, project, interface, [entry.task_id for entry in queue])
+    publish(tools, project_id)
+    state = queue_state(tools, project_id)
+    store.set_facts(project_id, state=state, problem="")
+    describe_progress(tools, project)
+
+
+def _same_task(facts: Mapping[str, str], project: Project) -> bool:
+    """A project changes whenever we publish; only these parts of it concern the queue."""
+    return (facts.get("label_config"), facts.get("instructions")) == (
+        project.label_config,
+        project.instructions,
+    )
+
+
+def read_texts(tools: Tools, project_id: int, interface: LabelingInterface) -> None:
+    """Fill the store with every task's text; tasks that are gone leave it."""
+    store = tools.store
+
+    def on_page(done: int, total: int) -> None:
+        store.set_progress(project_id, "reading tasks", done, total)
+
+    texts: dict[int, str] = {}
+    unusable = 0
+    for task in tools.label_studio.tasks(project_id, on_page=on_page):
+        try:
+            texts[task.id] = task_text(interface, task.data, fetch=tools.label_studio.text_at)
+        except LabelConfigError:
+            unusable += 1
+    store.forget_tasks(project_id, store.texts(project_id).keys() - texts.keys())
+    store.add_texts(project_id, texts)
+    store.set_facts(project_id, unusable_tasks=unusable)
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What people have done: demonstrations in annotation order, and the tasks they skipped."""
+
+    demonstrations: list[StoredDemonstration]
+    skipped: set[int]
+
+
+def read_annotations(tools: Tools, project_id: int, interface: LabelingInterface) -> Corpus:
+    """The demonstrations as Label Studio holds them now."""
+    store = tools.store
+    tasks = tools.label_studio.annotated_tasks(project_id)
+    texts = store.some_texts(project_id, [task.id for task in tasks])
+    skipped = {task.id for task in tasks if chosen_annotation(task) is None}
+    demonstrations = [
+        StoredDemonstration(task.id, document_from_annotation(interface, texts[task.id], annotation.result))
+        for task in sorted(tasks, key=_annotation_order)
+        if task.id in texts and (annotation := chosen_annotation(task))
+    ]
+    store.save_demonstrations(project_id, demonstrations)
+    return Corpus(demonstrations, skipped)
+
+
+def chosen_annotation(task: Task) -> Annotation | None:
+    """The annotation that counts: a ground truth, else the newest submitted; None if all were skipped."""
+    submitted = [annotation for annotation in task.annotations if not annotation.cancelled]
+    return max(submitted, key=lambda a: (a.ground_truth, a.updated_at, a.id), default=None)
+
+
+def _annotation_order(task: Task) -> tuple[str, int]:
+    """By first submission, so that a later correction does not reshuffle the corpus."""
+    submitted = [annotation.created_at for annotation in task.annotations if not annotation.cancelled]
+    return min(submitted, default=""), task.id
+
+
+def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
+    store = tools.store
+    store.set_facts(project_id, state="ranking")
+    settings = store.settings(project_id)
+    texts = store.texts(project_id)
+    pool = {task_id: text for task_id, text in texts.items() if task_id not in corpus.skipped}
+    annotated = [shown.task_id for shown in corpus.demonstrations]
+    started = time.monotonic()
+    budget = budget_tasks(settings.budget, len(texts))
+    queue = tools.ranker.rank(project_id, pool, annotated, budget, settings)
+    store.set_facts(project_id, rank_seconds=round(time.monotonic() - started, 3))
+    if store.fact(project_id, "finishing"):
+        placed = {*annotated, *(entry.task_id for entry in queue)}
+        queue += [
+            QueueEntry(task_id, "rest", "labelled by the model", 0.0)
+            for task_id in pool
+            if task_id not in placed
+        ]
+    store.save_queue(project_id, queue)
+    done = {*annotated, *corpus.skipped}
+    store.replace_late(project_id, [t for t in store.late(project_id) if t in texts and t not in done])
+    store.set_facts(project_id, tasks=len(texts), annotated=len(annotated), budget=budget)
+    store.count(project_id, "rankings")
+    return queue
+
+
+def _plan_suggestions(
+    tools: Tools, project_id: int, project: Project, interface: LabelingInterface, queue: list[int]
+) -> None:
+    """Which tasks the model is to be asked about: first those without a suggestion, then stale ones."""
+    store = tools.store
+    finishing = bool(store.fact(project_id, "finishing"))
+    ahead = queue if finishing else queue[: store.settings(project_id).window]
+    wanted_late = (
+        sorted(store.late(project_id) & set(store.texts(project_id)) - set(ahead)) if not finishing else []
+    )
+    found = store.suggestions(project_id, [*ahead, *wanted_late])
+    missing = [task_id for task_id in [*ahead, *wanted_late] if task_id not in found]
+    if finishing:
+        stale = [task_id for task_id, suggestion in found.items() if suggestion.problem]
+    else:
+        preannotator = Preannotator.of_project(tools, project_id)
+        texts = store.some_texts(project_id, list(found))
+        stale = [
+            task_id
+            for task_id, suggestion in found.items()
+            if preannotator.question(texts[task_id]).recipe != suggestion.recipe
+        ]
+    store.replace_wanted(project_id, [*missing, *stale])
+
+
+def queue_state(tools: Tools, project_id: int) -> str:
+    """ready, suggesting, budget_used, finishing or finished."""
+    store = tools.store
+    wanted = bool(store.wanted(project_id))
+    if store.fact(project_id, "finishing"):
+        return "finishing" if wanted else "finished"
+    if not store.queue(project_id):
+        return "budget_used"
+    return "suggesting" if wanted else "ready"

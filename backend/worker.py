@@ -1,0 +1,136 @@
+"""The RQ worker: takes jobs off Redis and runs use cases; its ticker turns marks of work into jobs.
+
+Jobs carry a project's id and nothing else. What has to be done stands in Redis until it is done, so
+that a job lost with its worker is simply enqueued again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+from threading import Event, Thread
+
+from redis.exceptions import RedisError
+from rq import Queue, SimpleWorker, get_current_job
+from rq.serializers import JSONSerializer
+
+from .bootstrap import build_tools, connect_redis
+from .settings import Settings, read_settings
+from .usecases.suggest import suggest
+from .usecases.sync import sync
+from .usecases.tools import Tools
+
+logger = logging.getLogger(__name__)
+
+RANK_QUEUE = "allabel-rank"
+SUGGEST_QUEUE = "allabel-suggest"
+SYNC_TIMEOUT = 3600
+SUGGEST_TIMEOUT = 900
+KEEP_RESULT = 600
+KEEP_FAILURE = 24 * 3600
+QUEUED_AT_MOST = 60.0
+"""Seconds after which a job that never began is taken for lost."""
+
+TICK_SECONDS = 0.25
+
+
+@lru_cache(maxsize=1)
+def _tools() -> Tools:
+    """One set of tools for the life of the worker process: the ranker keeps its indexes."""
+    return build_tools(read_settings())
+
+
+def sync_job(project_id: int) -> None:
+    """Bring one project's queue up to date."""
+    tools = _tools()
+    tools.store.release(_queued("sync", project_id))
+    _describe(f"sync project {project_id}")
+    sync(tools, project_id)
+
+
+def suggest_job(project_id: int) -> None:
+    """Pre-annotate the next few wanted tasks of one project."""
+    tools = _tools()
+    tools.store.release(_queued("suggest", project_id))
+    _describe(f"suggest project {project_id}")
+    suggest(tools, project_id)
+
+
+def _describe(doing: str) -> None:
+    if job := get_current_job():
+        job.meta["doing"] = doing
+        job.save_meta()  # type: ignore[no-untyped-call]
+
+
+def _queued(kind: str, project_id: int) -> str:
+    return f"{kind}-queued:{project_id}"
+
+
+class Ticker:
+    """Enqueues jobs for whatever is due. One runs beside every worker; claims keep them apart."""
+
+    def __init__(self, tools: Tools, *, reconcile_seconds: float) -> None:
+        self._store = tools.store
+        self._reconcile_seconds = reconcile_seconds
+        self._rank = Queue(RANK_QUEUE, connection=tools.store.redis, serializer=JSONSerializer)
+        self._suggest = Queue(SUGGEST_QUEUE, connection=tools.store.redis, serializer=JSONSerializer)
+        self._stopped = Event()
+        self._thread = Thread(target=self._run, name="ticker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(TICK_SECONDS):
+            try:
+                self.tick()
+            except RedisError as error:
+                logger.warning("ticker: Redis: %s", type(error).__name__)
+                self._stopped.wait(1.0)
+
+    def tick(self) -> None:
+        """One look at all projects."""
+        store = self._store
+        if store.claim("reconcile", self._reconcile_seconds):
+            for project_id in store.projects():
+                store.mark_dirty(project_id, "reconcile")
+        for project_id in store.due_projects():
+            if not store.locked(f"sync:{project_id}"):
+                self._enqueue(self._rank, sync_job, "sync", project_id, SYNC_TIMEOUT)
+        for project_id in store.projects():
+            if store.unclaimed(project_id) > 0:
+                self._enqueue(self._suggest, suggest_job, "suggest", project_id, SUGGEST_TIMEOUT)
+
+    def _enqueue(self, queue: Queue, job: Callable[[int], None], kind: str, project_id: int, timeout: int) -> None:
+        if self._store.claim(_queued(kind, project_id), QUEUED_AT_MOST):
+            queue.enqueue_call(
+                job,
+                args=(project_id,),
+                timeout=timeout,
+                result_ttl=KEEP_RESULT,
+                failure_ttl=KEEP_FAILURE,
+                description=f"{kind} {project_id}",
+            )
+
+
+def run_worker(settings: Settings) -> None:
+    """Work until told to stop by SIGTERM or SIGINT; the job at hand is finished first."""
+    tools = _tools()
+    tools.store.migrate()
+    connection = connect_redis(settings, blocking=True)
+    ticker = Ticker(tools, reconcile_seconds=settings.reconcile_seconds)
+    ticker.start()
+    queues = [
+        Queue(name, connection=connection, serializer=JSONSerializer) for name in (RANK_QUEUE, SUGGEST_QUEUE)
+    ]
+    # Jobs run in this very process, so that a project's index outlives the job that built it.
+    worker = SimpleWorker(queues, connection=connection, serializer=JSONSerializer)
+    try:
+        worker.work(logging_level=settings.log_level)
+    finally:
+        ticker.stop()

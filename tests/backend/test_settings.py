@@ -1,0 +1,74 @@
+"""Settings: defaults that work, errors that name the variable, secrets that stay secret."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from backend.errors import SettingsError
+from backend.settings import SECRETS, Settings, read_settings, require_label_studio
+
+
+def test_every_setting_has_a_default() -> None:
+    settings = read_settings({})
+    assert settings.port == 9090
+    assert settings.own_url == "http://localhost:9090"
+    assert settings.basic_auth is None
+    assert not settings.model_configured
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "70000"),
+        ("LABEL_STUDIO_URL", "localhost:8080"),
+        ("TEMPERATURE", "hot"),
+        ("SIMILARITY", "tfidf"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read_settings({name: value})
+
+
+def test_all_wrong_settings_are_named_at_once() -> None:
+    with pytest.raises(SettingsError, match=r"PORT.*WINDOW"):
+        read_settings({"PORT": "0", "WINDOW": "none"})
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert read_settings({"PORT": "", "SEED": ""}).port == 9090
+
+
+def test_a_missing_token_is_named_with_the_way_to_one() -> None:
+    with pytest.raises(SettingsError, match="LABEL_STUDIO_API_KEY is missing: copy a token"):
+        require_label_studio(read_settings({}))
+
+
+def test_secrets_come_from_files_too(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("s3cret\n")
+    settings = read_settings({"OPENAI_API_KEY_FILE": str(tmp_path / "key")})
+    assert settings.openai_api_key.get_secret_value() == "s3cret"
+
+
+def test_an_unreadable_secret_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY_FILE"):
+        read_settings({"OPENAI_API_KEY_FILE": str(tmp_path / "nothing")})
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_secrets_are_in_no_repr_and_no_error(name: str) -> None:
+    secret = "redis://:s3cret@host:1/0"
+    assert "s3cret" not in repr(read_settings({name: secret}))
+    with pytest.raises(SettingsError) as caught:
+        read_settings({name: secret, "PORT": "x"})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_example_lists_every_setting_with_its_default() -> None:
+    example = (Path(__file__).parents[2] / ".env.example").read_text()
+    given = dict(re.findall(r"^([A-Z_]+)=(.*)$", example, re.MULTILINE))
+    assert given.keys() == {str(field.alias) for field in Settings.model_fields.values()}
+    assert read_settings(given) == read_settings({})

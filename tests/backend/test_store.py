@@ -1,0 +1,154 @@
+"""The store on a real Redis."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from allabel_core.types import Document, Relation, Span
+from backend.adapters import store as store_module
+from backend.adapters.store import Store
+from backend.ports import ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
+from redis import Redis
+
+PROJECT = 7
+
+
+def test_a_mark_is_due_only_after_a_quiet_moment(store: Store) -> None:
+    store.mark_dirty(PROJECT, "annotations")
+    assert store.due_projects() == []
+    time.sleep(store_module.QUIET_SECONDS + 0.05)
+    assert store.due_projects() == [PROJECT]
+
+
+def test_steady_events_cannot_put_a_sync_off_for_ever(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "PATIENCE_SECONDS", 0.6)
+    for _ in range(8):
+        store.mark_dirty(PROJECT, "annotations")
+        time.sleep(0.1)
+    assert store.due_projects() == [PROJECT]
+
+
+def test_marks_are_cleared_only_if_nothing_came_in_meanwhile(store: Store) -> None:
+    store.mark_dirty(PROJECT, "setup")
+    kinds, revision = store.dirty(PROJECT)
+    store.mark_dirty(PROJECT, "annotations")
+
+    assert kinds == {"setup"}
+    assert not store.clear_dirty(PROJECT, revision)
+    kinds, revision = store.dirty(PROJECT)
+    assert kinds == {"setup", "annotations"}
+    assert store.clear_dirty(PROJECT, revision)
+    assert store.dirty(PROJECT)[0] == set()
+    time.sleep(store_module.QUIET_SECONDS + 0.05)
+    assert store.due_projects() == []
+
+
+def test_a_postponed_project_is_not_due(store: Store) -> None:
+    store.mark_dirty(PROJECT, "tasks")
+    store.postpone(PROJECT, 60)
+    time.sleep(store_module.QUIET_SECONDS + 0.05)
+    assert store.due_projects() == []
+
+
+def test_only_one_holds_a_lock(store: Store) -> None:
+    with store.lock("sync:7") as first, store.lock("sync:7") as second:
+        assert (first, second) == (True, False)
+    with store.lock("sync:7") as again:
+        assert again
+
+
+def test_a_lock_is_renewed_while_its_holder_lives(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "LOCK_SECONDS", 0.3)
+    with store.lock("sync:7"):
+        time.sleep(0.8)
+        assert store.locked("sync:7")
+
+
+def test_a_dead_holder_loses_the_lock(store: Store, redis: Redis) -> None:
+    redis.lock("allabel:lock:sync:7", timeout=0.2).acquire()
+    assert store.locked("sync:7")
+    time.sleep(0.3)
+    with store.lock("sync:7") as held:
+        assert held
+
+
+def test_texts_come_back_in_id_order(store: Store) -> None:
+    store.add_texts(PROJECT, {10: "ten", 9: "néuf 😀", 100: "hundred"})
+    assert list(store.texts(PROJECT).items()) == [(9, "néuf 😀"), (10, "ten"), (100, "hundred")]
+    assert store.some_texts(PROJECT, [100, 5]) == {100: "hundred"}
+
+
+def test_wanted_tasks_are_claimed_most_urgent_first_and_once(store: Store) -> None:
+    store.replace_wanted(PROJECT, [5, 3, 8])
+    store.want_now(PROJECT, [42])
+
+    assert store.claim_wanted(PROJECT, 2) == [42, 5]
+    assert store.claim_wanted(PROJECT, 5) == [3, 8]
+    assert store.claim_wanted(PROJECT, 5) == []
+    assert store.unclaimed(PROJECT) == 0
+
+
+def test_a_claim_expires_with_its_worker(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "CLAIM_SECONDS", 0.2)
+    store.replace_wanted(PROJECT, [5])
+    assert store.claim_wanted(PROJECT, 1) == [5]
+    assert store.claim_wanted(PROJECT, 1) == []
+    time.sleep(0.3)
+    assert store.claim_wanted(PROJECT, 1) == [5]
+
+
+def test_a_new_plan_keeps_what_a_person_waits_for(store: Store) -> None:
+    store.replace_wanted(PROJECT, [1, 2, 3])
+    store.want_now(PROJECT, [2])
+    store.replace_wanted(PROJECT, [3, 4])
+    assert store.wanted(PROJECT) == [2, 3, 4]
+
+
+def test_claims_on_what_is_no_longer_wanted_do_not_count(store: Store) -> None:
+    store.replace_wanted(PROJECT, [1, 2, 3])
+    store.claim_wanted(PROJECT, 3)
+    store.replace_wanted(PROJECT, [4])
+    assert store.unclaimed(PROJECT) == 1
+
+
+def test_records_survive_the_round_trip(store: Store) -> None:
+    settings = ProjectSettings(budget="70", k=8)
+    queue = [QueueEntry(3, "diversity", "no text resembles it", 0.25, serves=2, nearest=9, similarity=1.5)]
+    document = Document(
+        "1 g NaCl", (Span(0, 3, "Amount"), Span(4, 8, "Material")), (Relation(1, 0, "amount"),)
+    )
+    suggestion = Suggestion(3, [{"id": "a"}], "recipe", [9], confidence=0.5, rejected={"not_found": 1})
+
+    store.save_settings(PROJECT, settings)
+    store.save_queue(PROJECT, queue)
+    store.save_demonstrations(PROJECT, [StoredDemonstration(9, document)])
+    store.save_suggestions(PROJECT, [suggestion])
+    store.save_published(PROJECT, {3: "x", 1: "y"})
+
+    assert store.settings(PROJECT) == settings
+    assert store.queue(PROJECT) == queue
+    assert store.demonstrations(PROJECT) == [StoredDemonstration(9, document)]
+    assert store.suggestions(PROJECT, [3, 4]) == {3: suggestion}
+    assert list(store.published(PROJECT).items()) == [(3, "x"), (1, "y")]
+
+
+def test_a_store_of_another_schema_is_rebuilt_not_read(store: Store, redis: Redis) -> None:
+    store.add_project(PROJECT)
+    store.save_queue(PROJECT, [])
+    redis.set("allabel:schema", 0)
+
+    store.migrate()
+
+    assert redis.get("allabel:project:7:queue") is None
+    assert store.projects() == [PROJECT]
+    assert store.dirty(PROJECT)[0] == {"setup", "tasks"}
+
+
+def test_a_forgotten_project_leaves_nothing(store: Store, redis: Redis) -> None:
+    store.add_project(PROJECT)
+    store.mark_dirty(PROJECT, "tasks")
+    store.add_texts(PROJECT, {1: "one"})
+    store.forget_project(PROJECT)
+    assert [key for key in redis.keys() if b":7" in key] == []
+    assert store.projects() == []

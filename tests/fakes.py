@@ -1,0 +1,143 @@
+"""Hand-written doubles, for what the real parts will not do on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from allabel_core.prompting import Form, Prompt
+from backend.errors import LabelStudioNotFoundError, LabelStudioRejectedError, LabelStudioUnreachableError
+from backend.ports import Annotation, Answer, ModelFailure, Project, PublishedPrediction, Spending, Task
+
+LABEL_CONFIG = (
+    '<View><Labels name="label" toName="text"><Label value="Fruit"/><Label value="Animal"/></Labels>'
+    '<Text name="text" value="$text"/></View>'
+)
+
+
+class FakeLabelStudio:
+    """One project in memory. ``fail_at`` names a method that raises once it is called."""
+
+    def __init__(self, texts: dict[int, str], project_id: int = 1) -> None:
+        self.texts = dict(texts)
+        self.annotations: dict[int, list[Annotation]] = {}
+        self.predictions: dict[str, dict[int, PublishedPrediction]] = {}
+        self.known = Project(project_id, "Fakes", LABEL_CONFIG, "", "", "Sequential sampling", "", len(texts))
+        self.calls: list[str] = []
+        self.fail_at: str | None = None
+        self.gone = False
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if self.gone:
+            raise LabelStudioNotFoundError("There is no such project.")
+        if self.fail_at == name:
+            raise LabelStudioUnreachableError("Label Studio does not answer.")
+
+    def annotate(self, task_id: int, result: list[dict[str, Any]], *, cancelled: bool = False) -> None:
+        number = sum(map(len, self.annotations.values())) + 1
+        stamp = f"2026-01-01T00:00:{number:02d}Z"
+        made = Annotation(number, result, stamp, stamp, cancelled, False, 1.0, 1)
+        self.annotations.setdefault(task_id, []).append(made)
+
+    def served(self) -> list[int]:
+        """The tasks in the order in which the labelling stream would serve them now."""
+        current = self.predictions.get(self.known.model_version, {})
+        return sorted(
+            (task for task in current if task not in self.annotations), key=lambda t: current[t].score
+        )
+
+    def check(self) -> str:
+        self._called("check")
+        return "1.0"
+
+    def project(self, project_id: int) -> Project:
+        self._called("project")
+        return replace(self.known, task_count=len(self.texts))
+
+    def tasks(self, project_id: int, *, on_page: Callable[[int, int], None] | None = None) -> Iterator[Task]:
+        self._called("tasks")
+        for task_id in sorted(self.texts):
+            yield Task(task_id, {"text": self.texts[task_id]})
+
+    def annotated_tasks(self, project_id: int) -> list[Task]:
+        self._called("annotated_tasks")
+        return [
+            Task(task_id, {"text": self.texts[task_id]}, tuple(self.annotations[task_id]))
+            for task_id in sorted(self.annotations)
+            if task_id in self.texts
+        ]
+
+    def set_up_project(self, project_id: int, *, view_title: str, version: str | None) -> None:
+        self._called("set_up_project")
+        self.known = replace(self.known, sampling="Uncertainty sampling")
+
+    def connect_backend(self, project_id: int, **options: Any) -> None:
+        self._called("connect_backend")
+
+    def secure_webhook(self, project_id: int, *, url: str, headers: dict[str, str]) -> bool:
+        self._called("secure_webhook")
+        return True
+
+    def import_predictions(
+        self, project_id: int, version: str, predictions: Sequence[PublishedPrediction]
+    ) -> None:
+        self._called("import_predictions")
+        if any(item.task_id not in self.texts or not 0 <= item.score <= 1 for item in predictions):
+            raise LabelStudioRejectedError("Not every prediction was created.")
+        assert version not in self.predictions, "a version's predictions would be doubled"
+        self.predictions[version] = {item.task_id: item for item in predictions}
+
+    def point_at_version(self, project_id: int, version: str) -> None:
+        self._called("point_at_version")
+        if not self.predictions.get(version):
+            raise LabelStudioRejectedError("This version has no prediction.")
+        self.known = replace(self.known, model_version=version)
+
+    def versions(self, project_id: int) -> dict[str, int]:
+        self._called("versions")
+        return {version: len(items) for version, items in self.predictions.items()}
+
+    def delete_version(self, project_id: int, version: str) -> None:
+        self._called("delete_version")
+        del self.predictions[version]
+
+    def text_at(self, address: str) -> str:
+        raise LabelStudioNotFoundError("There is no such file.")
+
+    def describe(self, project_id: int, description: str) -> None:
+        self._called("describe")
+        self.known = replace(self.known, description=description)
+
+
+class ScriptedModel:
+    """A model that answers by a function of the prompt; a ``ModelFailure`` is passed on as it is."""
+
+    model = "scripted"
+    context_window = 8192
+
+    def __init__(self, reply: Callable[[Prompt], str | ModelFailure]) -> None:
+        self.reply = reply
+        self.prompts: list[Prompt] = []
+
+    def answer(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        project_id: int,
+        samples: int = 1,
+        on_answer: Callable[[int, Answer | ModelFailure], None] | None = None,
+    ) -> list[Answer | ModelFailure]:
+        self.prompts += prompts
+        replies = [self.reply(prompt) for prompt in prompts]
+        return [reply if isinstance(reply, ModelFailure) else Answer(reply) for reply in replies]
+
+    def form(self) -> Form:
+        return "chat"
+
+    def spending(self, project_id: int) -> Spending:
+        return Spending(calls=len(self.prompts))
+
+    def check(self) -> str:
+        return "scripted"
