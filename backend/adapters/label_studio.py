@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import LabelStudioNotFoundError, LabelStudioRejectedError
-from ..ports import Annotation, Project, PublishedPrediction, Task
+from ..ports import Annotation, ConnectedBackend, Project, PublishedPrediction, Task, Webhook
 from .label_studio_http import LabelStudioHttp
 from .label_studio_setup import connect_backend, secure_webhook, set_up_project
 
@@ -133,6 +133,23 @@ class LabelStudioClient:
         """The project's webhook to ``url`` exists, is active, complete and bears ``headers``."""
         return secure_webhook(self._http, project_id, url, headers)
 
+    def backends(self, project_id: int) -> list[ConnectedBackend]:
+        """The connected models; asking makes Label Studio call /health and /setup of each."""
+        found = self._http.call("GET", "api/ml/", params={"project": project_id})
+        return [
+            ConnectedBackend(
+                url=backend["url"],
+                title=backend["title"] or "",
+                version=backend["model_version"] or "",
+                error=_trouble(backend),
+            )
+            for backend in found
+        ]
+
+    def webhooks(self, project_id: int) -> list[Webhook]:
+        found = self._http.call("GET", "api/webhooks/", params={"project": project_id})
+        return [Webhook(hook["url"], hook["is_active"], hook["headers"]) for hook in found]
+
     def describe(self, project_id: int, description: str) -> None:
         self._http.call("PATCH", f"api/projects/{project_id}/", json={"description": description})
 
@@ -215,6 +232,12 @@ class LabelStudioClient:
     ) -> int:
         body = {"result": list(result), "lead_time": lead_time, "was_cancelled": skip}
         return int(self._http.call("POST", f"api/tasks/{task_id}/annotations/", json=body)["id"])
+
+
+def _trouble(backend: Mapping[str, Any]) -> str:
+    if backend["state"] == "CO":
+        return ""
+    return str(backend["error_message"] or backend["readable_state"])
 
 
 def _annotation(found: Mapping[str, Any]) -> Annotation:

@@ -19,7 +19,6 @@ from label_studio_sdk.core.api_error import ApiError
 from label_studio_sdk.core.client_wrapper import SyncClientWrapper
 
 from ..errors import (
-    LabelStudioError,
     LabelStudioNotFoundError,
     LabelStudioRejectedError,
     LabelStudioUnauthorisedError,
@@ -28,7 +27,8 @@ from ..errors import (
 
 logger = logging.getLogger(__name__)
 
-RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+# 500 is what a Label Studio on SQLite answers when two people save at once ("database is locked").
+RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 IDEMPOTENT_METHODS = frozenset({"GET", "PUT", "PATCH", "DELETE"})
 LONGEST_WAIT_SECONDS = 30.0
 MAX_TEXT_BYTES = 5_000_000
@@ -185,14 +185,13 @@ class LabelStudioHttp:
         if status == 404:
             raise LabelStudioNotFoundError(f"Label Studio has no {response.request.url.path}: {said}")
         if status in RETRIED_STATUSES:
-            raise LabelStudioUnreachableError(f"Label Studio is overloaded or restarting (HTTP {status})")
-        kind = LabelStudioRejectedError if status < 500 else LabelStudioError
-        raise kind(
+            raise LabelStudioUnreachableError(f"Label Studio is overloaded or failing ({status} {said})")
+        raise LabelStudioRejectedError(
             f"Label Studio answered {response.request.method} {response.request.url.path}: {status} {said}"
         )
 
     def _said(self, response: httpx.Response) -> str:
-        """Label Studio's own explanation, short, without our token or the items it repeats: they hold texts."""
+        """Label Studio's own explanation, short, without our token or repeated items: they hold texts."""
         try:
             body = response.json()
         except ValueError:
@@ -202,11 +201,8 @@ class LabelStudioHttp:
             reasons = body.get("validation_errors") or body.get("detail") or body
         if isinstance(reasons, dict):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        return (
-            _ITEM.sub("{...}", str(reasons))
-            .replace(self._api_key or "\0", "***")
-            .rstrip(".")[:_MESSAGE_LENGTH]
-        )
+        said = _ITEM.sub("{...}", str(reasons)).replace(self._api_key or "\0", "***")
+        return said.rstrip(".")[:_MESSAGE_LENGTH]
 
 
 def _origin(response: httpx.Response) -> str:
