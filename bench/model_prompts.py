@@ -108,6 +108,13 @@ def ask_by_label(labels: LabelSet, shown: Sequence[Document], text: str) -> Requ
     return completion("\n\n".join(parts), ["\n\n", "\nText:"], 300)
 
 
+def ask_by_label_headed(labels: LabelSet, shown: Sequence[Document], text: str) -> Request:
+    """The same below one line that says what is asked."""
+    body = ask_by_label(labels, shown, text)
+    names = ", ".join(labels.labels)
+    return {**body, "prompt": f"The entities in each text, by kind ({names}):\n\n{body['prompt']}"}
+
+
 def read_by_label(answer: str, labels: LabelSet) -> Entities:
     found: Entities = set()
     for line in f"{labels.labels[0]}:{answer}".splitlines():
@@ -183,6 +190,7 @@ FORMS = {
     "repeated": Form(ask_repeated, read_product),
     "label-first": Form(ask_label_first, read_label_first),
     "by-label": Form(ask_by_label, read_by_label),
+    "by-label-headed": Form(ask_by_label_headed, read_by_label),
     "marked": Form(ask_marked, read_marked),
     "chat-json": Form(ask_chat_json, read_chat_json),
 }

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.util
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
@@ -63,7 +61,7 @@ class EmbeddedModel:
         unfinished = target.with_suffix(".part")
         with unfinished.open("wb") as whole:
             for package, path in self.parts:
-                with files(package).joinpath(path).open("rb") as part:
+                with (_folder(package) / path).open("rb") as part:
                     while block := part.read(BLOCK_BYTES):
                         digest.update(block)
                         whole.write(block)
@@ -71,6 +69,14 @@ class EmbeddedModel:
             unfinished.unlink()
             raise ServiceError(f"The packages of {self.name} are damaged; reinstall them: {self.install}")
         unfinished.replace(target)
+
+
+def _folder(package: str) -> Path:
+    # Not importlib.resources: it imports the package, which may need others just to be imported.
+    spec = importlib.util.find_spec(package)
+    assert spec is not None  # noqa: S101
+    assert spec.origin is not None  # noqa: S101
+    return Path(spec.origin).parent
 
 
 def _is_installed(module: str) -> bool:

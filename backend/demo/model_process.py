@@ -13,12 +13,11 @@ from pathlib import Path
 
 from .processes import LOOPBACK
 
-CONTEXT_TOKENS_PER_SLOT = 4096
 PROMPT_CACHE_MIB = 64
 CHECKPOINTS_PER_SLOT = 2
 
 
-def serve(model: Path, port: int, *, threads: int, slots: int, alias: str) -> None:
+def serve(model: Path, port: int, *, threads: int, slots: int, context: int, alias: str) -> None:
     """Serve until SIGTERM or SIGINT."""
     import xllamacpp
 
@@ -28,7 +27,7 @@ def serve(model: Path, port: int, *, threads: int, slots: int, alias: str) -> No
     parameters.hostnames = [LOOPBACK]
     parameters.port = port
     parameters.n_parallel = slots
-    parameters.n_ctx = CONTEXT_TOKENS_PER_SLOT * slots
+    parameters.n_ctx = context * slots
     parameters.cache_ram_mib = PROMPT_CACHE_MIB
     parameters.n_ctx_checkpoints = CHECKPOINTS_PER_SLOT
     parameters.n_gpu_layers = 0
@@ -48,6 +47,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--slots", type=int, default=1)
+    parser.add_argument("--context", type=int, default=4096, help="tokens per slot")
     parser.add_argument("--alias", required=True)
     arguments = parser.parse_args()
     serve(
@@ -55,6 +55,7 @@ def main() -> None:
         arguments.port,
         threads=arguments.threads,
         slots=arguments.slots,
+        context=arguments.context,
         alias=arguments.alias,
     )
 

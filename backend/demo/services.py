@@ -202,6 +202,7 @@ class ModelServer(Service):
 
     name = "Language model"
     start_seconds = 180.0
+    context_tokens = 4096
 
     def __init__(
         self, directory: Path, port: int | None = None, *, model: EmbeddedModel | None = None, slots: int = 1
@@ -221,8 +222,9 @@ class ModelServer(Service):
     def _create_child(self, on_progress: Progress) -> ChildProcess:
         on_progress(f"Unpacking the language model {self.model.name}")
         path = self.model.prepare(self.directory)
-        arguments = ["--model", str(path), "--port", str(self.port), "--alias", self.model.name]
-        arguments += ["--slots", str(self.slots), "--threads", str(min(os.cpu_count() or 1, 8))]
+        arguments = ["--model", str(path), "--alias", self.model.name, "--port", str(self.port)]
+        arguments += ["--slots", str(self.slots), "--context", str(self.context_tokens)]
+        arguments += ["--threads", str(min(os.cpu_count() or 1, 8))]
         return python_child(self.name, "model_process", arguments, log=self.log)
 
 
