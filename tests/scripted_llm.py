@@ -1,6 +1,7 @@
 """An OpenAI-compatible server that can do as much as a test says, and fails as a test says.
 
-It runs on a loopback port in a thread of its own, or in the foreground: ``python scripted_llm.py PORT SECONDS``.
+It runs on a loopback port in a thread of its own; ``python scripted_llm.py PORT SECONDS`` runs it
+until its standard input ends, each answer taking so many seconds.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class Abilities:
 
 def error(status: int, code: str = "", message: str = "no", **headers: str) -> Reaction:
     said = {"error": {"message": message, "code": code, "type": "invalid_request_error"}}
-    return Reaction(status, json.dumps(said).encode(), {name.replace("_", "-"): v for name, v in headers.items()})
+    return Reaction(
+        status, json.dumps(said).encode(), {name.replace("_", "-"): v for name, v in headers.items()}
+    )
 
 
 def reply(text: str, *, finish: str = "stop", form: str = "chat", **fields: Any) -> Reaction:
@@ -95,6 +98,11 @@ class ScriptedLlm:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        if self._loop.is_closed():
+            return
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
 
@@ -126,7 +134,9 @@ class ScriptedLlm:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+        headers = {
+            name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)
+        }
         content = await reader.readexactly(int(headers.get("content-length", 0)))
         request = Request(head[0].split(" ")[1], headers, json.loads(content or b"{}"))
         if self.remember_requests:

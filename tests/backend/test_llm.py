@@ -168,7 +168,12 @@ def test_the_ledger_is_kept_by_project_and_price(server: ScriptedLlm) -> None:
     model.answer([prompt("a"), prompt("b")], project_id=1)
     model.answer([prompt("c")], project_id=2)
     spent = model.spending(1)
-    assert (spent.calls, spent.prompt_tokens, spent.completion_tokens, spent.cached_tokens) == (2, 2000, 200, 800)
+    assert (spent.calls, spent.prompt_tokens, spent.completion_tokens, spent.cached_tokens) == (
+        2,
+        2000,
+        200,
+        800,
+    )
     # A call: 600 fresh at 2, 400 cached at 0.5, 100 said at 10 a million.
     assert spent.cost == pytest.approx(2 * (600 * 2.0 + 400 * 0.5 + 100 * 10.0) / 1e6, abs=1e-9)
     assert model.spending(2).calls == 1
