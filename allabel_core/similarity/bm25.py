@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from allabel_core.errors import MissingExtraError
+from allabel_core.similarity.accelerate import Engine, default_threads, kernels
 from allabel_core.similarity.base import Neighbours
-from allabel_core.similarity.counts import TermCounts, count_terms
+from allabel_core.similarity.bm25_index import Bm25Index, Bm25Parameters, Postings
+from allabel_core.similarity.bm25_neighbours import compiled_neighbours, exact_neighbours
+from allabel_core.similarity.counts import count_terms
 from allabel_core.similarity.tokenize import Tokenizer, tokenize
 from allabel_core.similarity.topk import best_of_rows, no_neighbours, rounded
 from allabel_core.types import BoolArray, FloatArray, IntArray
 
+logger = logging.getLogger(__name__)
+
 _BLOCK_VALUES = 4_000_000
+# Loading the compiled kernels takes longer than the plain path does for fewer texts.
+_COMPILED_FROM = 2_000
 
 
 class Bm25:
@@ -25,6 +36,10 @@ class Bm25:
     :param k1: term frequency saturation.
     :param b: length normalisation.
     :param epsilon: floor of negative term weights, as a part of the average weight.
+    :param engine: ``compiled`` (numba) or ``plain`` (numpy and scipy), which give the same; ``auto``
+        takes compiled ones for large pools where numba is installed.
+    :param threads: for the compiled engine; all processors by default.
+    :raises MissingExtraError: if ``compiled`` is asked for and numba is not installed.
     """
 
     def __init__(
@@ -36,51 +51,71 @@ class Bm25:
         b: float = 0.75,
         epsilon: float = 0.25,
         decimals: int = 9,
+        engine: Engine = "auto",
+        threads: int | None = None,
     ) -> None:
         self.decimals = decimals
         self._tokenizer = tokenizer
-        self._n = len(texts)
-        self._terms = count_terms(texts, tokenizer)
-        shape = (self._n, len(self._terms.vocabulary))
-        counts = self._terms.counts.astype(np.float64)
-        self._frequencies = sparse.csr_array((counts, self._terms.terms, self._terms.starts), shape=shape)
-        lengths = self._terms.lengths()
-        weights = _term_weights(self._terms, self._n, epsilon)
-        saturation = k1 * (1 - b + b * lengths / max(lengths.mean(), 1e-300)) if self._n else lengths
-        row_lengths = np.diff(self._terms.starts)
-        impacts = weights[self._terms.terms] * (
-            counts * (k1 + 1) / (counts + np.repeat(saturation, row_lengths))
-        )
-        # (term, text): what one occurrence of the term in a query adds to the text's score.
-        self._impacts = sparse.csr_array(
-            (impacts, self._terms.terms, self._terms.starts), shape=shape
-        ).T.tocsr()
+        self._threads = default_threads() if threads is None else threads
+        self._compiled = _use_compiled(engine, len(texts))
+        rows = count_terms(texts, tokenizer, kernels=self._kernels, threads=self._threads)
+        self._vocabulary = rows.vocabulary
+        self._index = Bm25Index.build(rows, Bm25Parameters(k1, b, epsilon))
 
     def __len__(self) -> int:
-        return self._n
+        return len(self._index)
+
+    @property
+    def _kernels(self) -> Any | None:
+        return kernels() if self._compiled else None
+
+    @cached_property
+    def _postings(self) -> Postings:
+        return self._index.postings()
+
+    @cached_property
+    def _frequencies(self) -> sparse.csr_array:
+        return self._index.matrix(self._index.counts)
+
+    @cached_property
+    def _impacts(self) -> sparse.csr_array:
+        return self._index.matrix(self._index.impacts)
 
     def scores(self, text: str) -> FloatArray:
         """(n,): S[text, .] for a text that need not be in the pool, rounded."""
-        found = [self._terms.vocabulary.get(token) for token in self._tokenizer(text)]
-        terms, counts = np.unique([term for term in found if term is not None], return_counts=True)
-        total = np.zeros(self._n)
-        for term, count in zip(terms.astype(np.int64), counts, strict=True):
-            start, end = self._impacts.indptr[term : term + 2]
-            total[self._impacts.indices[start:end]] += count * self._impacts.data[start:end]
+        found = [self._vocabulary.get(token) for token in self._tokenizer(text)]
+        known = np.array([term for term in found if term is not None], dtype=np.int64)
+        total = np.zeros(len(self))
+        pointers, documents, _, impacts = self._postings
+        for term, count in zip(*np.unique(known, return_counts=True), strict=True):
+            part = slice(pointers[term], pointers[term + 1])
+            total[documents[part]] += count * impacts[part]
         return rounded(total, self.decimals)
 
     def mean_to_others(self) -> FloatArray:
-        if self._n < 2:
-            return np.zeros(self._n)
+        if len(self) < 2:
+            return np.zeros(len(self))
         # Linear in the impacts: one product serves all queries.
-        totals = self._frequencies @ self._impacts.sum(axis=1)
-        return rounded((totals - self._unrounded_self_similarity()) / (self._n - 1), self.decimals)
+        totals = self._frequencies @ self._impacts.sum(axis=0)
+        return rounded((totals - self._unrounded_self_similarity()) / (len(self) - 1), self.decimals)
 
     def column(self, d: int) -> FloatArray:
-        return rounded(self._frequencies @ self._impacts[:, [d]].toarray()[:, 0], self.decimals)
+        index = self._index
+        if self._kernels is None:
+            impacts = np.zeros(len(index.term_weights))
+            part = slice(index.starts[d], index.starts[d + 1])
+            impacts[index.terms[part]] = index.impacts[part]
+            return rounded(self._frequencies @ impacts, self.decimals)
+        total = np.zeros(len(self))
+        pointers, documents, counts, _ = self._postings
+        self._kernels.add_column(
+            index.starts, index.terms, index.impacts, pointers, documents, counts, d, total
+        )
+        return rounded(total, self.decimals)
 
     def block(self, queries: IntArray, documents: IntArray | None = None) -> FloatArray:
-        return rounded(self._rows(queries, documents), self.decimals)
+        impacts = self._impacts if documents is None else self._impacts[documents]
+        return rounded((self._frequencies[queries] @ impacts.T).toarray(), self.decimals)
 
     def self_similarity(self) -> FloatArray:
         return rounded(self._unrounded_self_similarity(), self.decimals)
@@ -88,32 +123,56 @@ class Bm25:
     def neighbours(
         self, k: int, *, queries: IntArray | None = None, candidates: BoolArray | None = None
     ) -> Neighbours:
-        queries = np.arange(self._n) if queries is None else queries
-        documents = np.arange(self._n) if candidates is None else np.flatnonzero(candidates)
+        queries = np.arange(len(self)) if queries is None else queries
+        candidates = np.ones(len(self), dtype=np.bool_) if candidates is None else candidates
+        if self._kernels is None:
+            return self._plain_neighbours(k, queries, np.flatnonzero(candidates))
+        # The float32 error bound holds for sums without cancellation.
+        positive = bool((self._index.term_weights >= 0).all())
+        if not positive:
+            return exact_neighbours(
+                self._index,
+                self._postings,
+                k,
+                queries=queries,
+                candidates=candidates,
+                decimals=self.decimals,
+                kernels=self._kernels,
+            )
+        return compiled_neighbours(
+            self._index,
+            self._postings,
+            k,
+            queries=queries,
+            candidates=candidates,
+            decimals=self.decimals,
+            kernels=self._kernels,
+            threads=self._threads,
+        )
+
+    def _plain_neighbours(self, k: int, queries: IntArray, documents: IntArray) -> Neighbours:
+        impacts = self._impacts[documents].T.tocsr()
         found = no_neighbours(len(queries), k)
         step = max(1, _BLOCK_VALUES // max(1, len(documents)))
         for start in range(0, len(queries), step):
             part = queries[start : start + step]
-            rows = self._rows(part, documents)
+            rows = (self._frequencies[part] @ impacts).toarray()
             best = best_of_rows(rows, k, queries=part, documents=documents, decimals=self.decimals)
             for whole, piece in zip(found, best, strict=True):
                 whole[start : start + step] = piece
         return found
 
-    def _rows(self, queries: IntArray, documents: IntArray | None) -> FloatArray:
-        impacts = self._impacts if documents is None else self._impacts[:, documents]
-        rows: FloatArray = (self._frequencies[queries] @ impacts).toarray()
-        return rows
-
     def _unrounded_self_similarity(self) -> FloatArray:
-        own = self._frequencies.multiply(self._impacts.T.tocsr()).sum(axis=1)
-        return np.asarray(own, dtype=np.float64).ravel()
+        own: FloatArray = self._index.matrix(self._index.counts * self._index.impacts).sum(axis=1)
+        return own
 
 
-def _term_weights(terms: TermCounts, n: int, epsilon: float) -> FloatArray:
-    """(terms,) inverse document frequencies; negative ones become ``epsilon`` x the average."""
-    documents = np.bincount(terms.terms, minlength=len(terms.vocabulary))
-    weights: FloatArray = np.log(n - documents + 0.5) - np.log(documents + 0.5)
-    if len(weights):
-        weights[weights < 0] = epsilon * weights.mean()
-    return weights
+def _use_compiled(engine: Engine, texts: int) -> bool:
+    if engine == "plain" or (engine == "auto" and texts < _COMPILED_FROM):
+        return False
+    if kernels() is None:
+        if engine == "compiled":
+            raise MissingExtraError("numba is not installed: pip install 'allabel[fast]'")
+        logger.info("numba is not installed: %d texts are compared by the slower plain path", texts)
+        return False
+    return True

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from allabel_core.similarity.tokenize import Tokenizer
-from allabel_core.types import IntArray
+from allabel_core.similarity.accelerate import in_threads
+from allabel_core.similarity.tokenize import Tokenizer, tokenize
+from allabel_core.types import BoolArray, IntArray
 
-Int32Array = npt.NDArray[np.int32]
+Int32Array: TypeAlias = npt.NDArray[np.int32]
+_TEXTS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,30 @@ class TermCounts:
         return lengths
 
 
-def count_terms(texts: Sequence[str], tokenizer: Tokenizer) -> TermCounts:
-    """Tokenise every text and count its terms."""
+class _Chunk(NamedTuple):
+    """Rows of some of the texts; ``words`` are their distinct terms as first seen, ``terms`` index them."""
+
+    starts: IntArray
+    terms: Int32Array
+    counts: Int32Array
+    words: list[str]
+
+
+def count_terms(
+    texts: Sequence[str], tokenizer: Tokenizer, *, kernels: Any | None = None, threads: int = 1
+) -> TermCounts:
+    """Tokenise every text and count its terms.
+
+    :param kernels: the compiled kernels, which know the default tokeniser and run in ``threads``
+        threads; other tokenisers are called one text at a time.
+    """
+    if kernels is None or tokenizer is not tokenize:
+        return _merged([_count_by_calling(texts, tokenizer)])
+    parts = [texts[start : start + _TEXTS_AT_ONCE] for start in range(0, len(texts), _TEXTS_AT_ONCE)]
+    return _merged(in_threads(lambda part: _count_compiled(part, kernels), parts, threads))
+
+
+def _count_by_calling(texts: Sequence[str], tokenizer: Tokenizer) -> _Chunk:
     vocabulary: dict[str, int] = {}
     starts = np.zeros(len(texts) + 1, dtype=np.int64)
     terms: list[int] = []
@@ -47,6 +73,46 @@ def count_terms(texts: Sequence[str], tokenizer: Tokenizer) -> TermCounts:
         terms.extend(row)
         counts.extend(row.values())
         starts[i + 1] = len(terms)
+    return _Chunk(
+        starts, np.asarray(terms, dtype=np.int32), np.asarray(counts, dtype=np.int32), list(vocabulary)
+    )
+
+
+def _count_compiled(texts: Sequence[str], kernels: Any) -> _Chunk:
+    lowered = [text.lower() for text in texts]
+    ends = np.cumsum([len(text) + 1 for text in lowered])
+    # The line break is no word character, so words end with their text.
+    joined = "\n".join(lowered) + "\n"
+    codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    starts, terms, counts, places, lengths = kernels.count_words(codes, ends, _word_characters())
+    words = [
+        joined[place : place + length]
+        for place, length in zip(places.tolist(), lengths.tolist(), strict=True)
+    ]
+    return _Chunk(starts, terms, counts, words)
+
+
+@cache
+def _word_characters() -> BoolArray:
+    r"""By code point, what ``\w`` matches: letters, digits and other numerals, the underscore."""
+    table = np.fromiter((chr(code).isalnum() for code in range(0x110000)), dtype=np.bool_, count=0x110000)
+    table[ord("_")] = True
+    return table
+
+
+def _merged(chunks: list[_Chunk]) -> TermCounts:
+    """One numbering for all chunks, in first-seen order since the chunks are in order."""
+    vocabulary: dict[str, int] = {}
+    terms: list[Int32Array] = []
+    sizes: list[IntArray] = [np.zeros(1, dtype=np.int64)]
+    for chunk in chunks:
+        ids = [vocabulary.setdefault(word, len(vocabulary)) for word in chunk.words]
+        terms.append(np.asarray(ids, dtype=np.int32)[chunk.terms])
+        sizes.append(np.diff(chunk.starts))
+    none = np.zeros(0, dtype=np.int32)
     return TermCounts(
-        starts, np.asarray(terms, dtype=np.int32), np.asarray(counts, dtype=np.int32), vocabulary
+        starts=np.cumsum(np.concatenate(sizes)),
+        terms=np.concatenate([none, *terms]),
+        counts=np.concatenate([none, *(chunk.counts for chunk in chunks)]),
+        vocabulary=vocabulary,
     )

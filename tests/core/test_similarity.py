@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
+
 import numpy as np
 import oracle
 import pytest
@@ -9,7 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
 
-from allabel_core import Bm25, Embeddings, InvalidInputError
+from allabel_core import Bm25, Embeddings, InvalidInputError, MissingExtraError, select
+from allabel_core.similarity import bm25, bm25_neighbours, counts
+from allabel_core.similarity.accelerate import kernels
+from allabel_core.similarity.counts import count_terms
+from allabel_core.similarity.tokenize import tokenize
 
 WORDS = st.sampled_from(["a", "b", "c", "d", "e", "f", "rare", "É", "1", "..."])
 POOLS = st.lists(st.lists(WORDS, max_size=6).map(" ".join), min_size=1, max_size=12)
@@ -35,14 +42,76 @@ def check_against(similarity, matrix, decimals, k, queries, candidates):
     np.testing.assert_allclose(found.unrounded, expected.unrounded, atol=1e-12)
 
 
+@contextmanager
+def small_blocks(spare):
+    """Many tiles, many blocks and few spare candidates, so that small pools meet every path."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bm25_neighbours, "_TILE", 4)
+        patch.setattr(bm25_neighbours, "_QUERIES_AT_ONCE", 2)
+        patch.setattr(bm25_neighbours, "SPARE", spare)
+        patch.setattr(counts, "_TEXTS_AT_ONCE", 3)
+        patch.setattr(bm25, "_BLOCK_VALUES", 10)
+        yield
+
+
+@pytest.mark.parametrize("engine", ["plain", "compiled"])
 @SETTINGS
-@given(POOLS, st.integers(1, 5), st.data())
-def test_bm25_is_rank_bm25(texts, k, data):
+@given(POOLS, st.integers(1, 5), st.integers(0, 2), st.data())
+def test_bm25_is_rank_bm25(engine, texts, k, spare, data):
     indices = st.integers(0, len(texts) - 1)
     queries = np.array(data.draw(st.lists(indices, max_size=5)), dtype=np.int64)
     candidates = np.zeros(len(texts), dtype=np.bool_)
     candidates[data.draw(st.lists(indices, max_size=9))] = True
-    check_against(Bm25(texts), np.array(oracle.bm25_matrix(texts)), 9, k, queries, candidates)
+    with small_blocks(spare):
+        similarity = Bm25(texts, engine=engine, threads=2)
+        check_against(similarity, np.array(oracle.bm25_matrix(texts)), 9, k, queries, candidates)
+
+
+@SETTINGS
+@given(
+    st.lists(
+        st.text(
+            st.sampled_from("aB_\u00e9\u0130\u03a3\u03c2\u0661\u2460\U0001d7ce\U0001f600e\u0301 \n-"),
+            max_size=12,
+        ),
+        max_size=7,
+    )
+)
+def test_compiled_tokens_are_those_of_the_default_tokenizer(texts):
+    with small_blocks(0):
+        compiled = count_terms(texts, tokenize, kernels=kernels(), threads=2)
+    called = count_terms(texts, lambda text: tokenize(text))
+    assert list(compiled.vocabulary.items()) == list(called.vocabulary.items())
+    for name in ("starts", "terms", "counts"):
+        np.testing.assert_array_equal(getattr(compiled, name), getattr(called, name))
+
+
+def test_word_characters_are_those_of_the_regular_expression():
+    everything = "".join(map(chr, range(0x110000)))
+    matched = {ord(character) for character in re.findall(r"\w", everything)}
+    assert set(np.flatnonzero(counts._word_characters()).tolist()) == matched
+
+
+def test_large_pools_agree_between_engines():
+    rng = np.random.default_rng(0)
+    words = np.array([f"w{i}" for i in range(500)])
+    drawn = words[np.minimum(rng.zipf(1.4, size=(2_500, 12)), 500) - 1]
+    texts = [" ".join(row) for row in drawn] + ["w0"] * 20 + [""] * 3
+    plain, compiled = Bm25(texts, engine="plain"), Bm25(texts)
+    candidates = rng.random(len(texts)) < 0.9
+    expected = plain.neighbours(3, candidates=candidates)
+    found = compiled.neighbours(3, candidates=candidates)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_array_equal(found.similarities, expected.similarities)
+    assert select(texts, 60, similarity=compiled).order == select(texts, 60, similarity=plain).order
+
+
+def test_without_numba_the_plain_path_serves(monkeypatch):
+    monkeypatch.setattr(bm25, "kernels", lambda: None)
+    texts = ["a", "b", "c"] * 1_000
+    assert Bm25(texts).neighbours(1).indices[:4, 0].tolist() == [3, 4, 5, 0]
+    with pytest.raises(MissingExtraError, match="fast"):
+        Bm25(texts, engine="compiled")
 
 
 @SETTINGS

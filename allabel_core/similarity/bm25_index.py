@@ -1,0 +1,88 @@
+"""The numbers behind BM25: what each term of each text adds to the text's score."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from allabel_core.similarity.counts import Int32Array, TermCounts
+from allabel_core.types import FloatArray, IntArray
+
+
+class Bm25Parameters(NamedTuple):
+    """``k1``: term frequency saturation. ``b``: length normalisation. ``epsilon``: floor of negative
+    term weights, as a part of the average weight."""
+
+    k1: float = 1.5
+    b: float = 0.75
+    epsilon: float = 0.25
+
+
+class Postings(NamedTuple):
+    """The rows turned round: ``[pointers[t], pointers[t + 1])`` are the texts that have term t, ascending."""
+
+    pointers: IntArray
+    documents: Int32Array
+    counts: npt.NDArray[np.float32]
+    impacts: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Bm25Index:
+    """Rows as in ``TermCounts``; ``impacts``: what one occurrence of the term in a query adds."""
+
+    starts: IntArray
+    terms: Int32Array
+    counts: FloatArray
+    impacts: FloatArray
+    term_weights: FloatArray
+
+    @classmethod
+    def build(cls, rows: TermCounts, parameters: Bm25Parameters) -> Bm25Index:
+        """In rank_bm25's order of operations, so that impacts equal its own to the last bit."""
+        k1, b, epsilon = parameters
+        n = len(rows.starts) - 1
+        lengths = rows.lengths()
+        average_length = int(lengths.sum()) / n if lengths.any() else 1.0
+        weights = term_weights(rows, epsilon)
+        counts = rows.counts.astype(np.float64)
+        saturation = np.repeat(k1 * (1 - b + b * lengths / average_length), np.diff(rows.starts))
+        impacts = weights[rows.terms] * (counts * (k1 + 1) / (counts + saturation))
+        return cls(rows.starts, rows.terms, counts, impacts, weights)
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def matrix(self, values: npt.NDArray[np.generic]) -> sparse.csr_array:
+        """(texts, terms) sparse, with ``values`` parallel to ``terms``."""
+        shape = (len(self), len(self.term_weights))
+        return sparse.csr_array((values, self.terms, self.starts), shape=shape)
+
+    def postings(self) -> Postings:
+        """The rows turned round."""
+        places = self.matrix(np.arange(len(self.terms))).T.tocsr()
+        return Postings(
+            pointers=places.indptr.astype(np.int64),
+            documents=places.indices.astype(np.int32, copy=False),
+            counts=self.counts[places.data].astype(np.float32),
+            impacts=self.impacts[places.data],
+        )
+
+
+def term_weights(rows: TermCounts, epsilon: float) -> FloatArray:
+    """(terms,) inverse document frequencies; negative ones become ``epsilon`` x the average."""
+    n = len(rows.starts) - 1
+    frequencies, which = np.unique(
+        np.bincount(rows.terms, minlength=len(rows.vocabulary)), return_inverse=True
+    )
+    by_frequency = [math.log(n - f + 0.5) - math.log(f + 0.5) for f in frequencies.tolist()]
+    weights: FloatArray = np.array(by_frequency, dtype=np.float64)[which]
+    if len(weights):
+        # Added one by one in first-seen order, as rank_bm25 does.
+        weights[weights < 0] = epsilon * (sum(weights.tolist()) / len(weights))
+    return weights

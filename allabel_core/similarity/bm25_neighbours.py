@@ -1,0 +1,228 @@
+"""Every query's most similar texts by BM25: float32 to find candidates, float64 to rank them.
+
+Scores of the frequent terms come from a dense product, those of the rest from postings in tiles
+that fit the cache. The best ``k + SPARE`` by float32 are scored again in float64; where the k-th of
+them does not beat, by the float32 error bound, everything that was left out, the row is scored
+exactly instead. Why: docs/decisions/0003-fast-similarity.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from allabel_core.similarity.accelerate import in_threads
+from allabel_core.similarity.base import Neighbours
+from allabel_core.similarity.bm25_index import Bm25Index, Postings
+from allabel_core.similarity.topk import no_neighbours, rounded
+from allabel_core.types import BoolArray, FloatArray, IntArray
+
+SPARE = 5
+_TILE = 8_192
+_QUERIES_AT_ONCE = 128
+_FREQUENT = 0.15
+_MOST_FREQUENT = 256
+
+Float32Array: TypeAlias = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Documents in tiles, ready to be searched.
+
+    ``query_*``: rows of all texts without the frequent terms. ``frequent_counts``: (n, h) counts of
+    the frequent terms in queries; ``frequent_impacts``: (h, documents) their impacts. ``pointers``,
+    ``offsets``, ``weights``: see ``fill_tiles``. ``longest``: most tokens and terms a sum can have.
+    """
+
+    documents: IntArray
+    query_starts: IntArray
+    query_terms: npt.NDArray[np.int32]
+    query_counts: Float32Array
+    frequent_counts: Float32Array
+    frequent_impacts: Float32Array
+    pointers: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.uint16]
+    weights: Float32Array
+    longest: int
+
+
+def build_tiles(index: Bm25Index, documents: IntArray, kernels: Any) -> Tiles:
+    """Sort the documents' postings into tiles and the frequent terms into dense matrices."""
+    n, n_terms = len(index), len(index.term_weights)
+    row_lengths = np.diff(index.starts)
+    rows = np.repeat(np.arange(n, dtype=np.int32), row_lengths)
+    frequent = _frequent_terms(index, documents)
+    column = np.full(n_terms, -1, dtype=np.int32)
+    column[frequent] = np.arange(len(frequent))
+    is_frequent = column[index.terms] >= 0
+    place = np.full(n, -1, dtype=np.int64)
+    place[documents] = np.arange(len(documents))
+
+    entries = np.flatnonzero(is_frequent)
+    entry_columns = column[index.terms[entries]]
+    frequent_counts = np.zeros((n, len(frequent)), dtype=np.float32)
+    frequent_counts[rows[entries], entry_columns] = index.counts[entries]
+    in_documents = place[rows[entries]] >= 0
+    entries, entry_columns = entries[in_documents], entry_columns[in_documents]
+    frequent_impacts = np.zeros((len(frequent), len(documents)), dtype=np.float32)
+    frequent_impacts[entry_columns, place[rows[entries]]] = index.impacts[entries]
+
+    rare = ~is_frequent
+    kept = np.concatenate([[0], np.cumsum(rare)])
+    starts = kept[index.starts]
+    terms = index.terms[rare]
+    size = int((starts[documents + 1] - starts[documents]).sum())
+    tiles = -(-len(documents) // _TILE)
+    pointers = np.zeros((tiles, n_terms + 1), dtype=np.int32)
+    offsets, weights = np.empty(size, dtype=np.uint16), np.empty(size, dtype=np.float32)
+    kernels.fill_tiles(starts, terms, index.impacts[rare], documents, _TILE, pointers, offsets, weights)
+    return Tiles(
+        documents,
+        starts,
+        terms,
+        index.counts[rare].astype(np.float32),
+        frequent_counts,
+        frequent_impacts,
+        pointers,
+        offsets,
+        weights,
+        longest=int(row_lengths.max(initial=0)),
+    )
+
+
+def _frequent_terms(index: Bm25Index, documents: IntArray) -> IntArray:
+    """Terms so frequent that multiplying by their zeros is cheaper than following their postings."""
+    in_documents = np.zeros(len(index), dtype=np.bool_)
+    in_documents[documents] = True
+    kept = np.repeat(in_documents, np.diff(index.starts))
+    frequency = np.bincount(index.terms[kept], minlength=len(index.term_weights))
+    frequent = np.flatnonzero(frequency > _FREQUENT * len(documents))
+    return frequent[np.argsort(-frequency[frequent], kind="stable")[:_MOST_FREQUENT]]
+
+
+def compiled_neighbours(
+    index: Bm25Index,
+    postings: Postings,
+    k: int,
+    *,
+    queries: IntArray,
+    candidates: BoolArray,
+    decimals: int,
+    kernels: Any,
+    threads: int,
+) -> Neighbours:
+    """See ``Similarity.neighbours``; exact, needs term weights that are not negative."""
+    documents = np.flatnonzero(candidates)
+    if not len(queries) or not len(documents):
+        return no_neighbours(len(queries), k)
+    tiles = build_tiles(index, documents, kernels)
+
+    def solve(part: IntArray) -> Neighbours:
+        best, found = _candidates(tiles, part, k + SPARE, kernels)
+        result, certain = _rescored(index, tiles, part, best, found, k, decimals, kernels)
+        doubtful = np.flatnonzero(~certain)
+        if len(doubtful):
+            exact = exact_neighbours(
+                index,
+                postings,
+                k,
+                queries=part[doubtful],
+                candidates=candidates,
+                decimals=decimals,
+                kernels=kernels,
+            )
+            for whole, piece in zip(result, exact, strict=True):
+                whole[doubtful] = piece
+        return result
+
+    parts = [queries[i : i + _QUERIES_AT_ONCE] for i in range(0, len(queries), _QUERIES_AT_ONCE)]
+    solved = in_threads(solve, parts, threads)
+    return Neighbours(*(np.concatenate(pieces) for pieces in zip(*solved, strict=True)))
+
+
+def exact_neighbours(
+    index: Bm25Index,
+    postings: Postings,
+    k: int,
+    *,
+    queries: IntArray,
+    candidates: BoolArray,
+    decimals: int,
+    kernels: Any,
+) -> Neighbours:
+    """The same in float64 throughout: every term of every query along its postings."""
+    found = no_neighbours(len(queries), k)
+    kernels.exact_rows(
+        index.starts,
+        index.terms,
+        index.counts,
+        postings.pointers,
+        postings.documents,
+        postings.impacts,
+        queries,
+        candidates,
+        10.0**decimals,
+        found.indices,
+        found.unrounded,
+    )
+    found.similarities[:] = np.where(found.indices >= 0, rounded(found.unrounded, decimals), -np.inf)
+    return found
+
+
+def _candidates(tiles: Tiles, queries: IntArray, width: int, kernels: Any) -> tuple[Float32Array, IntArray]:
+    """(queries, width) twice: the highest float32 scores, ascending, and their documents (-1: none)."""
+    best = np.full((len(queries), width), -np.inf, dtype=np.float32)
+    found = np.full((len(queries), width), -1, dtype=np.int64)
+    counts = tiles.frequent_counts[queries]
+    for tile in range(len(tiles.pointers)):
+        first = tile * _TILE
+        sums = counts @ tiles.frequent_impacts[:, first : first + _TILE]
+        kernels.scan_tile(
+            sums,
+            tiles.query_starts,
+            tiles.query_terms,
+            tiles.query_counts,
+            queries,
+            tiles.pointers[tile],
+            tiles.offsets,
+            tiles.weights,
+            tiles.documents,
+            first,
+            best,
+            found,
+        )
+    return best, found
+
+
+def _rescored(
+    index: Bm25Index,
+    tiles: Tiles,
+    queries: IntArray,
+    best: Float32Array,
+    found: IntArray,
+    k: int,
+    decimals: int,
+    kernels: Any,
+) -> tuple[Neighbours, BoolArray]:
+    """The k best candidates by float64, and for which queries they are certain to be the k best of all."""
+    documents = np.sort(found, axis=1)
+    exact: FloatArray = np.empty(documents.shape)
+    kernels.score_pairs(index.starts, index.terms, index.counts, index.impacts, queries, documents, exact)
+    compared = np.where(documents >= 0, rounded(exact, decimals), -np.inf)
+    # Stable on ascending documents: the lower index first among equals.
+    order = np.argsort(-compared, axis=1, kind="stable")[:, :k]
+    result = Neighbours(
+        np.take_along_axis(documents, order, axis=1),
+        np.take_along_axis(compared, order, axis=1),
+        np.take_along_axis(np.where(documents >= 0, exact, 0.0), order, axis=1),
+    )
+    left_out = best[:, 0].astype(np.float64)
+    error = (tiles.longest + 8) * 2.0**-23 * np.abs(left_out) + 2 * 10.0**-decimals
+    complete = np.isneginf(left_out)
+    with np.errstate(invalid="ignore"):
+        certain = complete | (result.similarities[:, -1] > left_out + error)
+    return result, certain
