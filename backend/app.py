@@ -170,7 +170,7 @@ def _handle_errors(app: FastAPI) -> None:
     def unauthorised(_: Request, __: Exception) -> Response:
         return _error(
             401,
-            "Wrong or missing credentials: requests need the BASIC_AUTH_USER and BASIC_AUTH_PASS of this backend, "
+            "Wrong or missing credentials: requests need this backend's BASIC_AUTH_USER and BASIC_AUTH_PASS, "
             f"webhooks its {SECRET_HEADER} header (set by connecting the model).",
             {"WWW-Authenticate": 'Basic realm="ALLabel"'},
         )

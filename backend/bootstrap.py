@@ -127,5 +127,5 @@ def webhook_secret(settings: Settings, redis: Redis) -> str:
     """The one of the settings, else one drawn at random that all processes share through Redis."""
     if chosen := settings.webhook_secret.get_secret_value():
         return chosen
-    redis.set(WEBHOOK_SECRET_KEY, newwebhook_secret(), nx=True)
+    redis.set(WEBHOOK_SECRET_KEY, new_webhook_secret(), nx=True)
     return cast(bytes, redis.get(WEBHOOK_SECRET_KEY)).decode()

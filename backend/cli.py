@@ -157,9 +157,8 @@ def rerank(project: ProjectArgument) -> None:
         while int(tools.store.fact(project, "rankings") or 0) == before:
             _require_healthy(tools, project)
             time.sleep(POLL_SECONDS)
-    out.print(
-        f"Ranked in {tools.store.fact(project, 'rank_seconds')} s; {len(tools.store.queue(project))} to annotate."
-    )
+    seconds, queue = tools.store.fact(project, "rank_seconds"), tools.store.queue(project)
+    out.print(f"Ranked in {seconds} s; {len(queue)} to annotate.")
 
 
 @app.command()

@@ -33,8 +33,10 @@ def run(settings: Settings, project_id: int | None = None) -> Iterator[Check]:
     redis = connect_redis(settings)
     yield _check("Redis", lambda: _redis(redis), "Start Redis, or set REDIS_URL to where it runs.")
     yield _check("Worker", lambda: _workers(redis), "Start one: allabel worker")
-    yield _check("Label Studio", lambda: _label_studio(settings), "Set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY.")
-    yield _check("Language model", lambda: _model(settings, redis), "Set OPENAI_BASE_URL, OPENAI_MODEL, OPENAI_API_KEY.")
+    access = "Set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."
+    yield _check("Label Studio", lambda: _label_studio(settings), access)
+    model = "Set OPENAI_BASE_URL, OPENAI_MODEL and OPENAI_API_KEY."
+    yield _check("Language model", lambda: _model(settings, redis), model)
     yield _check("Backend", lambda: _backend(settings), "Start it: allabel serve; or set BACKEND_URL.")
     if project_id is not None:
         yield from _project_checks(settings, redis, project_id)
@@ -48,7 +50,8 @@ def _check(name: str, find: Callable[[], str], remedy: str) -> Check:
     try:
         return Check(name, True, find())
     except (AllabelError, RedisError, httpx.HTTPError) as error:
-        finding = str(error) if isinstance(error, AllabelError) else f"does not answer ({type(error).__name__})"
+        ours = isinstance(error, AllabelError)
+        finding = str(error) if ours else f"does not answer ({type(error).__name__})"
         return Check(name, False, finding, remedy)
 
 
@@ -123,7 +126,7 @@ def _webhook(label_studio: LabelStudio, project_id: int, secret: str) -> str:
 def _order(label_studio: LabelStudio, project_id: int) -> str:
     project = label_studio.project(project_id)
     if project.sampling != "Uncertainty sampling":
-        raise _FoundWrongError(f"the project's sampling is '{project.sampling}', so the queue is not in our order")
+        raise _FoundWrongError(f"its sampling is '{project.sampling}', so the queue is not in our order")
     served = label_studio.versions(project_id).get(project.model_version, 0)
     if not served:
         raise _FoundWrongError(f"the project serves '{project.model_version}', which has no prediction")

@@ -106,7 +106,9 @@ class Ticker:
             if store.unclaimed(project_id) > 0:
                 self._enqueue(self._suggest, suggest_job, "suggest", project_id, SUGGEST_TIMEOUT)
 
-    def _enqueue(self, queue: Queue, job: Callable[[int], None], kind: str, project_id: int, timeout: int) -> None:
+    def _enqueue(
+        self, queue: Queue, job: Callable[[int], None], kind: str, project_id: int, timeout: int
+    ) -> None:
         if self._store.claim(_queued(kind, project_id), QUEUED_AT_MOST):
             queue.enqueue_call(
                 job,

@@ -111,19 +111,18 @@ def connect(tools: Tools, project_id: int, params: Mapping[str, Any], auth: tupl
     register(tools, project_id, backend_url=tools.backend_url, extra_params=asdict(settings))
 
 
+_STATE_SENTENCES = {
+    "budget_used": " The budget is used up: press 'Start training' or run 'allabel finish' to label the rest.",
+    "finishing": " The model labels the remaining tasks.",
+    "finished": " The remaining tasks carry the model's labels.",
+}
+
+
 def describe_progress(tools: Tools, project: Project) -> None:
     """One line in the project's description, below what people wrote there."""
     facts = tools.store.facts(project.id)
     done, budget = int(facts["annotated"]), int(facts["budget"])
-    line = f"{DESCRIPTION_MARK}{done} of {budget} annotations done."
-    if facts["state"] == "budget_used":
-        line += f" The budget is used up: run 'allabel finish {project.id}' or press Start Training to label the rest."
-    elif facts["state"] in ("finishing", "finished"):
-        line += (
-            " The remaining tasks carry the model's labels."
-            if facts["state"] == "finished"
-            else " Labelling the rest."
-        )
+    line = f"{DESCRIPTION_MARK}{done} of {budget} annotations done.{_STATE_SENTENCES.get(facts['state'], '')}"
     kept = [text for text in project.description.splitlines() if not text.startswith(DESCRIPTION_MARK)]
     description = "\n".join([*kept, line]).strip()
     if description != project.description:

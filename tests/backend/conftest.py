@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from redis import Redis
+
 from backend.adapters.store import Store
 from backend.demo.services import RedisServer
-from redis import Redis
 
 
 @pytest.fixture(scope="session")

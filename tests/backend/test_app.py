@@ -6,6 +6,8 @@ import base64
 from collections.abc import Iterator
 
 import pytest
+from fastapi.testclient import TestClient
+
 from allabel_core.prompting import DEFAULT_TEMPLATES
 from backend.adapters.store import Store
 from backend.app import MAX_BODY_BYTES, create_app
@@ -14,8 +16,6 @@ from backend.settings import read_settings
 from backend.usecases.connect import SECRET_HEADER
 from backend.usecases.ranking import Ranker
 from backend.usecases.tools import Tools
-from fastapi.testclient import TestClient
-
 from tests.fakes import LABEL_CONFIG, FakeLabelStudio
 
 SETUP = {"project": "3.1700000000", "schema": LABEL_CONFIG, "hostname": "http://ls", "access_token": "t0ken"}
@@ -80,7 +80,7 @@ def test_setup_again_marks_nothing(client: TestClient, store: Store) -> None:
 
 def test_the_token_that_setup_sends_is_not_kept(client: TestClient, store: Store) -> None:
     client.post("/setup", json=SETUP)
-    values = [store.redis.dump(key) or b"" for key in store.redis.keys()]
+    values = [store.redis.dump(key) or b"" for key in store.redis.scan_iter()]
     assert not any(b"t0ken" in value for value in values)
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from backend.errors import SettingsError
 from backend.settings import SECRETS, Settings, read_settings, require_label_studio
 

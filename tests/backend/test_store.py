@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from redis import Redis
+
 from allabel_core.types import Document, Relation, Span
 from backend.adapters import store as store_module
 from backend.adapters.store import Store
 from backend.ports import ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
-from redis import Redis
 
 PROJECT = 7
 
@@ -150,5 +151,5 @@ def test_a_forgotten_project_leaves_nothing(store: Store, redis: Redis) -> None:
     store.mark_dirty(PROJECT, "tasks")
     store.add_texts(PROJECT, {1: "one"})
     store.forget_project(PROJECT)
-    assert [key for key in redis.keys() if b":7" in key] == []
+    assert [key for key in redis.scan_iter() if b":7" in key] == []
     assert store.projects() == []

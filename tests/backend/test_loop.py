@@ -1,0 +1,381 @@
+"""The use cases together: a real Redis, a Label Studio in memory, a scripted model."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from allabel_core import select
+from allabel_core.prompting import DEFAULT_TEMPLATES, Prompt
+from backend.adapters.store import Store
+from backend.ports import ModelFailure, ProjectSettings
+from backend.usecases import suggest as suggest_module
+from backend.usecases.connect import SECRET_HEADER, register
+from backend.usecases.events import Event, receive
+from backend.usecases.finish import finish
+from backend.usecases.predict import predict
+from backend.usecases.publish import publish
+from backend.usecases.ranking import Ranker
+from backend.usecases.report import report
+from backend.usecases.suggest import suggest
+from backend.usecases.sync import sync
+from backend.usecases.tools import Tools
+from tests.fakes import LABEL_CONFIG, FakeLabelStudio, ScriptedModel
+
+PROJECT = 1
+FRUITS = ("apple", "pear", "plum", "cherry", "quince")
+PLACES = ("barn", "yard", "kitchen")
+ANIMALS = ("cat", "dog", "hen", "goat", "mole")
+TEXTS = {
+    100 + i: f"The {ANIMALS[i % 5]} number {i} ate a {FRUITS[(i * 3) % 5]} in the {PLACES[i % 3]}"
+    for i in range(40)
+}
+
+
+def spot_fruits(prompt: Prompt) -> str:
+    text = prompt.messages[-1].content
+    return json.dumps({"entities": [{"text": fruit, "label": "Fruit"} for fruit in FRUITS if fruit in text]})
+
+
+def region(task_id: int, words: str, label: str) -> dict[str, Any]:
+    start = TEXTS[task_id].index(words)
+    value = {"start": start, "end": start + len(words), "text": words, "labels": [label]}
+    return {
+        "id": f"{task_id}-{words}",
+        "from_name": "label",
+        "to_name": "text",
+        "type": "labels",
+        "value": value,
+    }
+
+
+def gold(task_id: int) -> list[dict[str, Any]]:
+    words = TEXTS[task_id].split()
+    return [region(task_id, words[1], "Animal"), region(task_id, words[6], "Fruit")]
+
+
+@pytest.fixture
+def label_studio() -> FakeLabelStudio:
+    return FakeLabelStudio(TEXTS)
+
+
+@pytest.fixture
+def model() -> ScriptedModel:
+    return ScriptedModel(spot_fruits)
+
+
+@pytest.fixture
+def tools(store: Store, label_studio: FakeLabelStudio, model: ScriptedModel) -> Tools:
+    return Tools(
+        store=store,
+        label_studio=label_studio,
+        model=model,
+        ranker=Ranker(),
+        templates=DEFAULT_TEMPLATES,
+        defaults=ProjectSettings(budget="20", window=8),
+        backend_url="http://localhost:9090",
+        webhook_secret="secret",
+        chunk=4,
+        samples=1,
+    )
+
+
+def settle(tools: Tools) -> None:
+    """What a worker would do until nothing is left to do."""
+    for _ in range(50):
+        if tools.store.dirty(PROJECT)[0]:
+            assert sync(tools, PROJECT)
+        elif tools.store.unclaimed(PROJECT) > 0:
+            suggest(tools, PROJECT)
+        else:
+            return
+    raise AssertionError("the loop does not settle")
+
+
+def connected(tools: Tools) -> None:
+    register(tools, PROJECT, backend_url="http://backend:9090", extra_params={})
+    settle(tools)
+
+
+def expected_order(annotated: list[int]) -> list[int]:
+    ids = list(TEXTS)
+    selection = select(list(TEXTS.values()), 20, annotated=[ids.index(task) for task in annotated])
+    return [ids[index] for index in selection.order[len(annotated) :]]
+
+
+def test_connecting_leads_to_a_published_queue_in_the_order_of_the_method(
+    tools: Tools, label_studio: FakeLabelStudio
+) -> None:
+    connected(tools)
+
+    assert label_studio.served() == expected_order([])[:8]
+    assert label_studio.known.sampling == "Uncertainty sampling"
+    assert label_studio.known.model_version == tools.store.fact(PROJECT, "version")
+    assert len(label_studio.predictions) == 1
+    first = label_studio.predictions[label_studio.known.model_version][label_studio.served()[0]]
+    fruit = first.result[0]["value"]
+    text = TEXTS[first.task_id]
+    assert text[fruit["start"] : fruit["end"]] == fruit["text"] in FRUITS
+    assert tools.store.fact(PROJECT, "state") == "ready"
+
+
+def test_connecting_twice_changes_nothing(tools: Tools, label_studio: FakeLabelStudio) -> None:
+    connected(tools)
+    before = (label_studio.known, dict(label_studio.predictions))
+    connected(tools)
+    assert (label_studio.known, label_studio.predictions) == before
+    assert label_studio.calls.count("secure_webhook") == 1
+
+
+def test_annotations_become_demonstrations_and_the_queue_follows_the_method(
+    tools: Tools, label_studio: FakeLabelStudio, model: ScriptedModel
+) -> None:
+    connected(tools)
+    done = label_studio.served()[:5]
+    for task_id in done:
+        label_studio.annotate(task_id, gold(task_id))
+        receive(tools, Event("ANNOTATION_CREATED", PROJECT))
+    model.prompts.clear()
+    settle(tools)
+
+    assert label_studio.served() == expected_order(done)[: len(label_studio.served())]
+    assert label_studio.served()
+    assert [shown.task_id for shown in tools.store.demonstrations(PROJECT)] == done
+    assert all(len(prompt.messages) == 1 + 2 * 3 + 1 for prompt in model.prompts)
+    assert '"Animal"' in model.prompts[0].messages[2].content
+
+
+def test_a_skipped_task_leaves_the_pool_and_is_no_demonstration(
+    tools: Tools, label_studio: FakeLabelStudio
+) -> None:
+    connected(tools)
+    skipped = label_studio.served()[0]
+    label_studio.annotate(skipped, [], cancelled=True)
+    receive(tools, Event("ANNOTATION_CREATED", PROJECT))
+    settle(tools)
+
+    assert skipped not in [entry.task_id for entry in tools.store.queue(PROJECT)]
+    assert tools.store.demonstrations(PROJECT) == []
+
+
+def test_of_several_annotations_the_ground_truth_counts_else_the_newest(
+    tools: Tools, label_studio: FakeLabelStudio
+) -> None:
+    connected(tools)
+    first, second = label_studio.served()[:2]
+    label_studio.annotate(first, [])
+    label_studio.annotate(first, gold(first))
+    label_studio.annotate(second, gold(second))
+    label_studio.annotations[second][0] = replace(label_studio.annotations[second][0], ground_truth=True)
+    label_studio.annotate(second, [])
+    receive(tools, Event("ANNOTATION_UPDATED", PROJECT))
+    settle(tools)
+
+    documents = {shown.task_id: shown.document for shown in tools.store.demonstrations(PROJECT)}
+    assert len(documents[first].spans) == 2
+    assert len(documents[second].spans) == 2
+
+
+def test_new_and_deleted_tasks_change_the_pool(tools: Tools, label_studio: FakeLabelStudio) -> None:
+    connected(tools)
+    gone = label_studio.served()[0]
+    del label_studio.texts[gone]
+    label_studio.texts[900] = "Entirely unlike: zebra quagga okapi"
+    receive(tools, Event("TASKS_CREATED", PROJECT))
+    settle(tools)
+
+    queued = [entry.task_id for entry in tools.store.queue(PROJECT)]
+    assert gone not in queued
+    assert 900 in queued
+    assert gone not in tools.store.texts(PROJECT)
+
+
+def test_lost_webhooks_are_noticed_by_the_reconcile(tools: Tools, label_studio: FakeLabelStudio) -> None:
+    connected(tools)
+    done = label_studio.served()[0]
+    label_studio.annotate(done, gold(done))
+    label_studio.texts[901] = "A llama came later"
+    tools.store.mark_dirty(PROJECT, "reconcile")
+    settle(tools)
+
+    assert [shown.task_id for shown in tools.store.demonstrations(PROJECT)] == [done]
+    assert 901 in tools.store.texts(PROJECT)
+
+
+def test_publishing_a_queue_does_not_rank_again(tools: Tools, label_studio: FakeLabelStudio) -> None:
+    connected(tools)
+    before = tools.store.fact(PROJECT, "rankings")
+    receive(tools, Event("PROJECT_UPDATED", PROJECT))
+    settle(tools)
+    assert tools.store.fact(PROJECT, "rankings") == before
+
+
+def test_a_new_label_config_is_asked_anew(
+    tools: Tools, label_studio: FakeLabelStudio, model: ScriptedModel
+) -> None:
+    connected(tools)
+    model.prompts.clear()
+    label_studio.known = replace(label_studio.known, label_config=LABEL_CONFIG.replace("Animal", "Beast"))
+    receive(tools, Event("PROJECT_UPDATED", PROJECT))
+    settle(tools)
+    assert len(model.prompts) == 8
+    assert "Beast" in model.prompts[0].messages[0].content
+
+
+def test_an_unusable_label_config_is_said_and_does_no_harm(
+    tools: Tools, label_studio: FakeLabelStudio
+) -> None:
+    label_studio.known = replace(label_studio.known, label_config="<View><Image name='i' value='$i'/></View>")
+    register(tools, PROJECT, backend_url="", extra_params={})
+    assert sync(tools, PROJECT)
+    assert tools.store.fact(PROJECT, "state") == "degraded"
+    assert "<Labels" in (tools.store.fact(PROJECT, "problem") or "")
+    assert tools.store.dirty(PROJECT)[0]
+
+
+@pytest.mark.parametrize("step", ["versions", "import_predictions", "point_at_version", "delete_version"])
+def test_a_publication_that_dies_between_two_steps_is_made_good(
+    tools: Tools, label_studio: FakeLabelStudio, step: str
+) -> None:
+    connected(tools)
+    before = label_studio.served()
+    done = before[0]
+    label_studio.annotate(done, gold(done))
+    receive(tools, Event("ANNOTATION_CREATED", PROJECT))
+
+    label_studio.fail_at = step
+    sync(tools, PROJECT)
+    served = label_studio.served()
+    assert served in (before[1:], expected_order([done])[: len(served)])
+    assert served
+
+    label_studio.fail_at = None
+    settle(tools)
+    publish(tools, PROJECT)
+    assert list(label_studio.predictions) == [label_studio.known.model_version]
+    assert label_studio.served() == expected_order([done])[: len(label_studio.served())]
+
+
+def test_a_project_that_is_gone_is_forgotten(tools: Tools, label_studio: FakeLabelStudio) -> None:
+    connected(tools)
+    label_studio.gone = True
+    tools.store.mark_dirty(PROJECT, "reconcile")
+    sync(tools, PROJECT)
+    assert tools.store.projects() == []
+
+
+def test_a_model_that_is_down_leaves_an_ordered_queue_and_is_asked_again(
+    tools: Tools, label_studio: FakeLabelStudio, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suggest_module, "TRY_AGAIN_SECONDS", 1.0)
+    model.reply = lambda prompt: ModelFailure("unreachable", "Nothing answers at OPENAI_BASE_URL.")
+    register(tools, PROJECT, backend_url="", extra_params={})
+    sync(tools, PROJECT)
+    suggest(tools, PROJECT)
+    suggest(tools, PROJECT)
+
+    served = label_studio.served()
+    assert served == expected_order([])[: len(served)]
+    assert len(served) == 8
+    assert "OPENAI_BASE_URL" in report(tools, PROJECT).problem
+
+    model.reply = spot_fruits
+    time.sleep(1.1)
+    settle(tools)
+    assert all(item.result for item in label_studio.predictions[label_studio.known.model_version].values())
+    assert report(tools, PROJECT).problem == ""
+
+
+def test_a_text_that_the_model_refuses_keeps_its_place(
+    tools: Tools, label_studio: FakeLabelStudio, model: ScriptedModel
+) -> None:
+    refused = TEXTS[expected_order([])[0]]
+    model.reply = lambda prompt: (
+        ModelFailure("refused", "The model declines.") if refused in prompt.messages[-1].content else "[]"
+    )
+    connected(tools)
+    assert label_studio.served() == expected_order([])[:8]
+
+
+def test_the_budget_used_up_is_said_and_finish_labels_the_rest(
+    tools: Tools, label_studio: FakeLabelStudio
+) -> None:
+    connected(tools)
+    while label_studio.served():
+        for task_id in label_studio.served():
+            label_studio.annotate(task_id, gold(task_id))
+        receive(tools, Event("ANNOTATIONS_CREATED", PROJECT))
+        settle(tools)
+    assert len(label_studio.annotations) == 20
+    assert tools.store.fact(PROJECT, "state") == "budget_used"
+    assert "20 of 20 annotations done. The budget is used up" in label_studio.known.description
+
+    receive(tools, Event("START_TRAINING", PROJECT))
+    settle(tools)
+    assert tools.store.fact(PROJECT, "state") == "finished"
+    assert sorted(label_studio.served()) == sorted(set(TEXTS) - set(label_studio.annotations))
+
+
+def test_finish_asks_only_about_what_has_no_suggestion_yet(
+    tools: Tools, label_studio: FakeLabelStudio, model: ScriptedModel
+) -> None:
+    connected(tools)
+    model.prompts.clear()
+    finish(tools, PROJECT)
+    settle(tools)
+    assert len(model.prompts) == len(TEXTS) - 8
+    assert sorted(label_studio.served()) == sorted(TEXTS)
+
+
+def test_predict_answers_from_what_is_there_one_per_task_in_order(tools: Tools, model: ScriptedModel) -> None:
+    connected(tools)
+    asked = len(model.prompts)
+    queue = expected_order([])
+    tasks = [(task_id, {"text": TEXTS[task_id]}) for task_id in (queue[1], queue[0])]
+
+    first, second = predict(tools, PROJECT, tasks, label_config=LABEL_CONFIG)
+
+    assert len(model.prompts) == asked
+    assert 0 < second["score"] < first["score"] < 1
+    assert first["model_version"] == tools.store.fact(PROJECT, "version")
+
+
+def test_predict_that_runs_out_of_time_answers_empty_and_is_filled_in_later(
+    tools: Tools, label_studio: FakeLabelStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected(tools)
+    monkeypatch.setattr("backend.usecases.predict.ANSWER_WITHIN", 0.2)
+    outside = next(task_id for task_id in TEXTS if task_id not in expected_order([])[:8])
+
+    [answer] = predict(tools, PROJECT, [(outside, {"text": TEXTS[outside]})], label_config=LABEL_CONFIG)
+    assert answer["result"] == []
+    assert answer["score"] == 1.0
+
+    settle(tools)
+    assert label_studio.served() == [*expected_order([])[:8], outside]
+
+
+def test_a_correction_after_the_fact_counts_in_the_report(
+    tools: Tools, label_studio: FakeLabelStudio
+) -> None:
+    connected(tools)
+    done = label_studio.served()[0]
+    label_studio.annotate(done, gold(done))
+    receive(tools, Event("ANNOTATION_CREATED", PROJECT))
+    settle(tools)
+    found = report(tools, PROJECT)
+    assert found.compared == 1
+    assert found.entity_f1 == pytest.approx(2 / 3)
+
+
+def test_secret_and_address_reach_the_webhook(
+    tools: Tools, label_studio: FakeLabelStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(label_studio, "secure_webhook", lambda project_id, **options: seen.update(options))
+    connected(tools)
+    assert seen == {"url": "http://backend:9090/webhook", "headers": {SECRET_HEADER: "secret"}}
