@@ -115,8 +115,8 @@ class LabelStudioHttp:
     def _text_url(self, address: str) -> str:
         url = urljoin(f"{self.base_url}/", address)
         ours, theirs = urlsplit(self.base_url), urlsplit(url)
-        path = theirs.path.removeprefix(ours.path)
-        inside = path.startswith(TEXT_PATHS) and ".." not in unquote(unquote(path))
+        served = tuple(ours.path + path for path in TEXT_PATHS)
+        inside = theirs.path.startswith(served) and ".." not in unquote(unquote(theirs.path))
         if (theirs.scheme, theirs.netloc) != (ours.scheme, ours.netloc) or not inside:
             raise LabelStudioRejectedError(
                 f"The text of a task lies outside {self.base_url}. Import the text itself, upload the file, "

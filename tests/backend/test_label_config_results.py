@@ -1,0 +1,193 @@
+"""Result items and spans: exact places, both ways, whatever characters the text has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allabel_core.types import Relation, Span
+from backend.adapters.label_config import LabelingInterface, parse_label_config
+from backend.adapters.label_studio_offsets import from_utf16, locate, to_utf16
+from backend.adapters.label_studio_results import document_from_annotation, result_from_spans
+
+TEXT = parse_label_config(
+    """<View><Relations><Relation value="of"/></Relations>
+    <Labels name="one" toName="t"><Label value="A"/><Label value="B"/></Labels>
+    <Labels name="two" toName="t"><Label value="Sea" alias="C"/></Labels>
+    <Text name="t" value="$text"/></View>"""
+)
+TALK = parse_label_config(
+    """<View><ParagraphLabels name="p" toName="t"><Label value="A"/><Label value="B"/></ParagraphLabels>
+    <Paragraphs name="t" value="$talk"/></View>"""
+)
+CHARACTERS = st.sampled_from(
+    ["a", "b", " ", "\n", ".", "é", "e\u0301", "👩\u200d🔬", "😀", "İ", "\r\n", "水", "שלום", "𝒳"]
+)
+TEXTS = st.lists(CHARACTERS, min_size=1, max_size=20).map("".join)
+
+
+@st.composite
+def annotated(draw: st.DrawFn, labels: tuple[str, ...]) -> tuple[str, list[Span]]:
+    text = draw(TEXTS)
+    place = st.tuples(st.integers(0, len(text)), st.integers(0, len(text))).filter(
+        lambda pair: pair[0] < pair[1]
+    )
+    places = draw(st.lists(st.tuples(place, st.sampled_from(labels)), max_size=5))
+    return text, sorted({Span(start, end, label) for (start, end), label in places})
+
+
+def region(start: int, end: int, words: str, label: str = "A", **more: Any) -> dict[str, Any]:
+    value = {"start": start, "end": end, "text": words, "labels": [label]}
+    return {
+        "id": f"{start}-{end}",
+        "from_name": "one",
+        "to_name": "t",
+        "type": "labels",
+        "value": value,
+        **more,
+    }
+
+
+@given(annotated(("A", "B", "C")))
+def test_spans_of_a_text_come_back_as_they_were(case: tuple[str, list[Span]]) -> None:
+    text, spans = case
+    result = result_from_spans(TEXT, text, spans)
+    assert all(
+        text[item["value"]["start"] : item["value"]["end"]] == item["value"]["text"] for item in result
+    )
+    assert len({item["id"] for item in result}) == len(spans)
+    assert document_from_annotation(TEXT, text, result).spans == tuple(spans)
+
+
+@given(annotated(("A", "B")))
+def test_spans_of_paragraphs_come_back_as_they_were(case: tuple[str, list[Span]]) -> None:
+    text, spans = case
+    assert document_from_annotation(TALK, text, result_from_spans(TALK, text, spans)).spans == tuple(spans)
+
+
+@given(TEXTS, st.data())
+def test_offsets_in_utf16_units_are_found_by_their_words(text: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(text) - 1))
+    end = data.draw(st.integers(start + 1, len(text)))
+    units = len(text[:start].encode("utf-16-le")) // 2, len(text[:end].encode("utf-16-le")) // 2
+    assert (to_utf16(text, start), to_utf16(text, end)) == units
+    assert (from_utf16(text, units[0]), from_utf16(text, units[1])) == (start, end)
+    assert locate(text, *units, text[start:end], utf16=True) == (start, end)
+
+
+def test_planted_spans_after_emoji_and_combining_marks() -> None:
+    text = "👩\u200d🔬 cafe\u0301 mixed 5 g NaCl"
+    span = Span(text.index("NaCl"), len(text), "A")
+    assert result_from_spans(TEXT, text, [span], scores=[0.75]) == [
+        {
+            "id": "851a21819769",
+            "from_name": "one",
+            "to_name": "t",
+            "type": "labels",
+            "score": 0.75,
+            "value": {"start": 20, "end": 24, "text": "NaCl", "labels": ["A"]},
+        }
+    ]
+
+
+def test_regions_of_older_versions_and_of_browsers_are_put_right() -> None:
+    text = "😀\r\nsalt and\r\nwater"
+    in_utf16 = region(4, 8, "salt")
+    with_unix_lines = region(11, 16, "water")
+    assert document_from_annotation(TEXT, text, [in_utf16, with_unix_lines]).spans == (
+        Span(3, 7, "A"),
+        Span(13, 18, "A"),
+    )
+
+
+def test_what_is_no_entity_of_ours_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    result = [
+        region(0, 4, "salt"),
+        region(0, 4, "other words"),
+        region(0, 99, "salt"),
+        region(2, 2, ""),
+        region(0, 4, "salt", label="Gone"),
+        {"id": "x", "from_name": "one", "to_name": "t", "type": "labels", "value": {"start": 0, "end": 4}},
+        {"id": "c", "from_name": "ch", "to_name": "t", "type": "choices", "value": {"choices": ["A"]}},
+        {**region(0, 4, "salt", label="B"), "to_name": "another text"},
+        {**region(0, 4, "salt"), "value": {"start": "/p[1]", "end": None, "labels": ["B"]}},
+    ]
+    document = document_from_annotation(TEXT, "salt and water", result)
+    assert document.spans == (Span(0, 4, "A"),)
+    assert "4 regions" in caplog.text
+    assert "other words" not in caplog.text
+
+
+def test_a_region_with_two_labels_is_two_spans_and_shown_names_are_translated() -> None:
+    item = region(0, 4, "salt")
+    item["value"]["labels"] = ["B", "Sea"]
+    assert document_from_annotation(TEXT, "salt", [item]).spans == (Span(0, 4, "B"), Span(0, 4, "C"))
+
+
+def test_relations_both_ways() -> None:
+    text = "5 g of salt"
+    spans = [Span(7, 11, "A"), Span(0, 3, "B")]
+    result = result_from_spans(TEXT, text, spans, relations=[Relation(1, 0, "of"), Relation(0, 1)])
+    document = document_from_annotation(TEXT, text, result)
+    assert document.spans == (Span(0, 3, "B"), Span(7, 11, "A"))
+    assert document.relations == (Relation(0, 1, "of"), Relation(1, 0, ""))
+
+
+@pytest.mark.parametrize(
+    ("direction", "expected"),
+    [
+        ("right", (Relation(0, 1, "of"),)),
+        ("left", (Relation(1, 0, "of"),)),
+        ("bi", (Relation(0, 1, "of"), Relation(1, 0, "of"))),
+    ],
+)
+def test_direction_of_relations(direction: str, expected: tuple[Relation, ...]) -> None:
+    link = {"type": "relation", "from_id": "0-1", "to_id": "2-3", "direction": direction, "labels": ["of"]}
+    to_nothing = {**link, "to_id": "gone"}
+    result = [region(0, 1, "a"), region(2, 3, "b"), link, to_nothing]
+    assert document_from_annotation(TEXT, "a b", result).relations == expected
+
+
+def paragraph_region(start: str, end: str, offsets: tuple[int, int], **value: Any) -> dict[str, Any]:
+    place = {"start": start, "end": end, "startOffset": offsets[0], "endOffset": offsets[1]}
+    value = {**place, "paragraphlabels": ["A"], **value}
+    return {"id": "r", "from_name": "p", "to_name": "t", "type": "paragraphlabels", "value": value}
+
+
+@pytest.mark.parametrize(
+    ("item", "spans"),
+    [
+        (paragraph_region("0", "0", (3, 6)), (Span(2, 5, "A"),)),
+        (paragraph_region("0", "0", (2, 5), text="Ann"), (Span(2, 5, "A"),)),
+        (paragraph_region("1", "1", (0, 3), text="Bob"), (Span(6, 9, "A"),)),
+        (paragraph_region("0", "1", (3, 3), text="Ann\n\nBob"), (Span(2, 9, "A"),)),
+        (paragraph_region("1", "1", (0, 9)), ()),
+        (paragraph_region("1", "2", (0, 1)), ()),
+        (paragraph_region("0", "0", (1, 3)), ()),
+    ],
+)
+def test_regions_of_paragraphs(item: dict[str, Any], spans: tuple[Span, ...]) -> None:
+    assert document_from_annotation(TALK, "😀 Ann\nBob", [item]).spans == spans
+
+
+def test_a_region_of_paragraphs_counts_utf16_units_from_its_paragraph() -> None:
+    (item,) = result_from_spans(TALK, "Hi\n😀 Ann", [Span(5, 8, "B")])
+    assert item["type"] == "paragraphlabels"
+    assert item["value"] == {
+        "start": "1",
+        "end": "1",
+        "startOffset": 3,
+        "endOffset": 6,
+        "text": "Ann",
+        "paragraphlabels": ["B"],
+    }
+
+
+@pytest.mark.parametrize("span", [Span(0, 5, "A"), Span(-1, 2, "A"), Span(2, 2, "A"), Span(0, 2, "Z")])
+@pytest.mark.parametrize("interface", [TEXT, TALK])
+def test_spans_that_do_not_fit_are_an_error_of_the_caller(interface: LabelingInterface, span: Span) -> None:
+    with pytest.raises(ValueError, match="span 0"):
+        result_from_spans(interface, "salt", [span])
