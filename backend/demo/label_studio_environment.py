@@ -46,9 +46,15 @@ def install_label_studio(environment: Path, on_progress: Progress = silent) -> N
     environment.mkdir(parents=True, exist_ok=True)
     log = environment / "install.log"
     on_progress(f"Making an environment for Label Studio {LABEL_STUDIO_VERSION} in {environment}")
-    _run([sys.executable, "-m", "venv", str(environment)], log, on_progress)
-    pip = [str(_executables(environment) / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
-    _run([*pip, f"label-studio=={LABEL_STUDIO_VERSION}"], log, on_progress)
+    if not (_executables(environment) / "python").exists():
+        _run([sys.executable, "-m", "venv", str(environment)], log, on_progress)
+    _run(pip_command(environment), log, on_progress)
+
+
+def pip_command(environment: Path) -> list[str]:
+    python = str(_executables(environment) / "python")
+    wanted = f"label-studio=={LABEL_STUDIO_VERSION}"
+    return [python, "-m", "pip", "install", "--disable-pip-version-check", wanted]
 
 
 def _executables(environment: Path) -> Path:
@@ -58,10 +64,12 @@ def _executables(environment: Path) -> Path:
 def _run(command: list[str], log: Path, on_progress: Progress) -> None:
     packages = 0
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    with log.open("a") as lines:
-        process = subprocess.Popen(  # noqa: S603
+    with (
+        log.open("a") as lines,
+        subprocess.Popen(  # noqa: S603
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-        )
+        ) as process,
+    ):
         assert process.stdout is not None  # noqa: S101 - asked for above
         try:
             for line in process.stdout:
@@ -69,14 +77,12 @@ def _run(command: list[str], log: Path, on_progress: Progress) -> None:
                 lines.flush()
                 if line.startswith("Collecting "):
                     packages += 1
-                    on_progress(f"Installing Label Studio: package {packages} of about 130")
+                    on_progress(f"Installing Label Studio: package {packages} of about 110")
                 elif line.startswith("Installing collected packages"):
-                    on_progress("Installing Label Studio: unpacking")
+                    on_progress("Installing Label Studio: unpacking (a minute)")
         except BaseException:
             process.terminate()
             raise
-        finally:
-            process.wait()
     if process.returncode:
         raise ServiceError(_explain(log))
 

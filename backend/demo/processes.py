@@ -41,18 +41,25 @@ def free_port() -> int:
         return port
 
 
-def require_free_port(port: int, service: str, option: str) -> None:
-    """:raises PortTakenError: naming the ``service`` and the ``option`` that chooses another port."""
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
     with socket.socket() as probe:
         # As servers do: a port whose last connections are still winding down is not taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
-        except OSError as error:
-            raise PortTakenError(
-                f"Port {port} for {service} is taken by another program ({error.strerror}). "
-                f"End that program, or choose another port with {option}."
-            ) from error
+        except OSError:
+            return False
+    return True
+
+
+def require_free_port(port: int, service: str, option: str) -> None:
+    """:raises PortTakenError: naming the ``service`` and the ``option`` that chooses another port."""
+    if not is_free(port):
+        raise PortTakenError(
+            f"Port {port} for {service} is taken by another program. "
+            f"End that program, or choose another port with {option}."
+        )
 
 
 def python_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -1,0 +1,77 @@
+"""Annotates tasks from gold as a person would: whatever Label Studio serves next, corrected, submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from allabel_core.errors import AllabelError
+from allabel_core.metrics import score_entities
+from allabel_core.types import Document
+
+from ..adapters.label_config import LabelingInterface
+from ..adapters.label_studio_results import document_from_annotation, result_from_spans
+
+
+class Annotator(Protocol):
+    """What Label Studio's client lets a person do."""
+
+    def next_task(self, project_id: int) -> tuple[int, list[dict[str, Any]]] | None: ...
+
+    def submit_annotation(
+        self, task_id: int, result: Sequence[Mapping[str, Any]], lead_time: float = 0.0, *, skip: bool = False
+    ) -> int: ...
+
+
+@dataclass(slots=True)
+class Autopilot:
+    """One run; parallel lists, in the order of annotation.
+
+    ``suggested``: the pre-annotations as shown before any correction. ``settle`` is called after
+    every ``settle_every`` annotations, to let the queue be ranked and pre-annotated anew.
+    """
+
+    annotator: Annotator
+    project_id: int
+    interface: LabelingInterface
+    gold: Mapping[int, Document]
+    settle: Callable[[], None]
+    settle_every: int = 5
+    served: list[int] = field(default_factory=list)
+    suggested: list[Document] = field(default_factory=list)
+    corrected: list[Document] = field(default_factory=list)
+
+    def annotate(self, count: int, on_task: Callable[[int], None]) -> None:
+        """Annotate ``count`` tasks or as many as there are; ``on_task`` gets each task's id.
+
+        :raises AllabelError: Label Studio served a task that has no gold.
+        """
+        for done in range(1, count + 1):
+            served = self.annotator.next_task(self.project_id)
+            if served is None:
+                return
+            task_id, predictions = served
+            if task_id not in self.gold:
+                raise AllabelError(
+                    f"Label Studio served task {task_id}, which has no gold annotation, so the autopilot "
+                    "ends. It needs a project whose every task was imported with gold."
+                )
+            self._annotate(task_id, predictions)
+            on_task(task_id)
+            if done % self.settle_every == 0 or done == count:
+                self.settle()
+
+    def _annotate(self, task_id: int, predictions: Sequence[Mapping[str, Any]]) -> None:
+        gold = self.gold[task_id]
+        shown = predictions[0]["result"] if predictions else []
+        self.served.append(task_id)
+        self.suggested.append(document_from_annotation(self.interface, gold.text, shown))
+        self.corrected.append(gold)
+        result = result_from_spans(self.interface, gold.text, gold.spans, relations=gold.relations)
+        self.annotator.submit_annotation(task_id, result)
+
+    def entity_f1(self, last: int | None = None) -> float:
+        """Entity F1, in [0, 1], of the suggestions for all or the last few annotated tasks."""
+        start = 0 if last is None else max(0, len(self.served) - last)
+        return score_entities(self.suggested[start:], self.corrected[start:]).f1

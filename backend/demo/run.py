@@ -1,0 +1,291 @@
+"""`allabel demo`: the whole product on this machine, on texts that can be annotated at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from ..adapters.label_config import parse_label_config
+from ..adapters.label_studio import LabelStudioClient
+from ..bootstrap import build_tools
+from ..settings import read_settings
+from ..usecases.connect import TITLE
+from ..usecases.report import report
+from ..usecases.tools import Tools
+from .autopilot import Autopilot
+from .processes import LOOPBACK, Progress, ServiceError, free_port, is_free, require_free_port
+from .product import BackendServer, Worker, product_environment, uses_own_endpoint
+from .projects import DemoData, DemoState, ensure_project, gold_by_task, read_data
+from .screen import Screen
+from .services import LabelStudioServer, ModelServer, RedisServer
+
+DIRECTORY = Path(".demo")
+LABEL_STUDIO_ENVIRONMENT = Path(".label-studio")
+POLL_SECONDS = 0.5
+PUBLISH_SECONDS = 900.0
+SETTLED = ("ready", "budget_used", "finished")
+
+
+class Running(Protocol):
+    """What is watched while the demo runs."""
+
+    name: str
+
+    @property
+    def log(self) -> Path: ...
+
+    def exit_code(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``autopilot``: how many tasks to annotate from gold; ``exit_after``: stop everything then."""
+
+    data: Path | None
+    port: int
+    label_studio_port: int
+    autopilot: int
+    exit_after: bool
+
+
+def run_demo(
+    *, data: Path | None, port: int, label_studio_port: int, autopilot: int, exit_after: bool
+) -> int:
+    """Start everything, show how to use it, and stay until Ctrl-C or, on request, the autopilot's end.
+
+    Needs nothing but a Python and a network at the first start; keeps its data in ``.demo`` and
+    Label Studio's environment in ``.label-studio`` (or LABEL_STUDIO_ENVIRONMENT) below the current
+    folder. Returns the exit code.
+
+    :raises AllabelError: something cannot be started or read; everything is stopped by then.
+    """
+    options = Options(data, port, label_studio_port, autopilot, exit_after)
+    previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    screen = Screen()
+    summary: dict[str, object] | None = None
+    try:
+        with ExitStack() as stack:
+            stack.callback(screen.say, "Everything is stopped.")
+            demo = _start(options, screen, stack)
+            summary = demo.fly() if autopilot else None
+            if not exit_after:
+                demo.explain()
+                demo.watch()
+    except KeyboardInterrupt:
+        return 0 if not exit_after else 130
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if exit_after:
+        sys.stdout.write(json.dumps(summary or _summary()) + "\n")
+    return 0
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _summary(
+    annotated: int = 0, rerankings: int = 0, in_order: bool = True, f1: float | None = None, tokens: int = 0
+) -> dict[str, object]:
+    return {
+        "annotated": annotated,
+        "rerankings": rerankings,
+        "served_in_queue_order": in_order,
+        "entity_f1": f1,
+        "tokens": tokens,
+    }
+
+
+@dataclass(slots=True)
+class Demo:
+    """Everything is running: what is left to do with it."""
+
+    options: Options
+    screen: Screen
+    running: list[Running]
+    data: DemoData
+    client: LabelStudioClient
+    tools: Tools
+    project_id: int
+    label_studio: LabelStudioServer
+    directory: Path
+
+    def fly(self) -> dict[str, object]:
+        """Annotate from gold, showing how the suggestions get better; the figures for the JSON line."""
+        store, project_id = self.tools.store, self.project_id
+        gold = gold_by_task(self.client, project_id, self.data)
+        interface = parse_label_config(self.data.label_config)
+        before = report(self.tools, project_id)
+        expected = [entry.task_id for entry in store.queue(project_id)]
+        stages = {entry.task_id: entry.stage for entry in store.queue(project_id)}
+        pilot = Autopilot(self.client, project_id, interface, gold, settle=self._settle)
+
+        def tell(task_id: int) -> None:
+            done = len(pilot.served)
+            self.screen.say(
+                f"     {done:3} of {self.options.autopilot}  task {task_id:<5} "
+                f"{stages.get(task_id, 'outside the queue'):12} "
+                f"suggestions so far F1 {100 * pilot.entity_f1():5.1f}, last 5 {100 * pilot.entity_f1(5):.1f}"
+            )
+
+        pilot.annotate(self.options.autopilot, tell)
+        after = report(self.tools, project_id)
+        return _summary(
+            annotated=len(pilot.served),
+            rerankings=after.rankings - before.rankings,
+            in_order=pilot.served == expected[: len(pilot.served)],
+            f1=round(pilot.entity_f1(), 4) if pilot.served else None,
+            tokens=after.spending.prompt_tokens + after.spending.completion_tokens,
+        )
+
+    def _settle(self) -> None:
+        with self.screen.step("Queue ranked and pre-annotated anew") as tell:
+            wait_for_queue(self.tools, self.project_id, self.check, tell)
+
+    def check(self) -> None:
+        """:raises ServiceError: one of the processes has ended."""
+        for service in self.running:
+            if (code := service.exit_code()) is not None:
+                raise ServiceError(f"{service.name} ended with code {code}; its log is {service.log}.")
+
+    def watch(self) -> None:
+        """Until Ctrl-C, or until a process ends."""
+        while True:
+            self.check()
+            time.sleep(POLL_SECONDS)
+
+    def explain(self) -> None:
+        name, password = self.label_studio.login
+        base = self.label_studio.base_url
+        project = f"{base}/projects/{self.project_id}"
+        self.screen.say(
+            f"""
+[bold]Label Studio is at {base}[/bold]   login {name}   password {password}
+
+Three things to try:
+  1. Annotate: {project}/data?labeling=1 opens the first task of the
+     queue with suggestions in it. Correct them, press Submit; the next task of the queue comes.
+  2. Watch it learn: every few annotations the rest of the queue is ranked and pre-annotated anew.
+     See the tab 'ALLabel queue' in {project}/data,
+     and in another terminal: (set -a; . {self.directory}/env; allabel status {self.project_id})
+  3. Let the model label the rest: when the budget is used up, press 'Start Training' in
+     {project}/settings/ml, or: (set -a; . {self.directory}/env; allabel finish {self.project_id})
+
+Logs are in {self.directory}/logs. Ctrl-C stops everything; the project is kept for the next time."""
+        )
+
+
+def _start(options: Options, screen: Screen, stack: ExitStack) -> Demo:
+    """Services, backend, worker and project, up to the first published queue."""
+    data = read_data(options.data)
+    if options.autopilot and not data.gold:
+        raise ServiceError("The autopilot annotates from gold; this file has no annotated tasks.")
+    directory = DIRECTORY.resolve()
+    state = DemoState.load(directory)
+    _require_ports(options)
+    redis = RedisServer(directory / "redis", _kept_port(state, "redis"), persistent=True)
+    environment = Path(os.environ.get("LABEL_STUDIO_ENVIRONMENT", LABEL_STUDIO_ENVIRONMENT))
+    label_studio = LabelStudioServer(
+        directory / "label-studio", options.label_studio_port, environment=environment
+    )
+    model = None if uses_own_endpoint() else ModelServer(directory / "model", _kept_port(state, "model"))
+    state.save()
+    for service in (redis, label_studio, *([model] if model else [])):
+        stack.callback(service.stop)
+        with screen.step(service.name) as tell:
+            service.start(tell)
+    settings = product_environment(port=options.port, redis=redis, label_studio=label_studio, model=model)
+    _write_environment(directory / "env", settings)
+    backend = BackendServer(directory / "backend", options.port, settings)
+    worker = Worker(directory / "backend", settings)
+    for process in (backend, worker):
+        stack.callback(process.stop)
+        with screen.step(process.name) as tell:
+            process.start(tell)
+    running: list[Running] = [redis, label_studio, *([model] if model else []), backend, worker]
+    client = LabelStudioClient(label_studio.base_url, label_studio.token)
+    stack.callback(client.close)
+    with screen.step("Project") as tell:
+        project_id, _ = ensure_project(client, state, data, tell)
+    tools = build_tools(read_settings({**os.environ, **settings}))
+    demo = Demo(options, screen, running, data, client, tools, project_id, label_studio, directory)
+    _connect(demo)
+    return demo
+
+
+def _connect(demo: Demo) -> None:
+    """Connect the model as Label Studio's settings page does; all else the worker does by itself."""
+    tools, project_id, options = demo.tools, demo.project_id, demo.options
+    parameters = {}
+    if options.autopilot:
+        done = report(tools, project_id).annotated if tools.store.knows(project_id) else 0
+        tenth = len(demo.data.tasks) // 10
+        if done + options.autopilot > tenth:
+            parameters["budget"] = str(min(done + options.autopilot, len(demo.data.tasks)))
+    with demo.screen.step("First queue") as tell:
+        demo.client.connect_backend(
+            project_id,
+            url=f"http://{LOOPBACK}:{options.port}",
+            title=TITLE,
+            extra_params=parameters,
+            auth=read_settings().basic_auth,
+        )
+        wait_for_queue(tools, project_id, demo.check, tell)
+
+
+def wait_for_queue(
+    tools: Tools, project_id: int, check: Callable[[], None], on_progress: Progress, *, quiet: float = 1.0
+) -> None:
+    """Until nothing is left to rank, pre-annotate or publish, and has not been for ``quiet`` seconds.
+
+    :raises ServiceError: the project cannot be worked on, a process ended (``check``), or the time is up.
+    """
+    store = tools.store
+    deadline = time.monotonic() + PUBLISH_SECONDS
+    settled_since: float | None = None
+    while settled_since is None or time.monotonic() - settled_since < quiet:
+        check()
+        facts = store.facts(project_id)
+        if facts.get("state") == "degraded":
+            raise ServiceError(f"The project cannot be worked on: {facts.get('problem')}")
+        if time.monotonic() > deadline:
+            raise ServiceError(
+                f"No queue was published within {PUBLISH_SECONDS:.0f} s; see the worker's log."
+            )
+        settled = facts.get("state") in SETTLED and not store.dirty(project_id)[0] and "version" in facts
+        settled_since = (settled_since or time.monotonic()) if settled else None
+        if note := store.progress(project_id):
+            on_progress(f"{note.doing} {note.done} of {note.total}")
+        time.sleep(POLL_SECONDS)
+
+
+def _require_ports(options: Options) -> None:
+    """Before anything is started: the two ports that people see must be free."""
+    require_free_port(options.label_studio_port, LabelStudioServer.name, LabelStudioServer.port_option)
+    require_free_port(options.port, BackendServer.name, BackendServer.port_option)
+
+
+def _kept_port(state: DemoState, name: str) -> int:
+    """The port of last time where it is free: the model's address is part of what answers are cached by."""
+    port = state.ports.get(name)
+    if port is None or not is_free(port):
+        port = free_port()
+    state.ports[name] = port
+    return port
+
+
+def _write_environment(path: Path, settings: dict[str, str]) -> None:
+    """For `. .demo/env` in another terminal. It holds the demo's token, so nobody else may read it."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{name}='{value}'\n" for name, value in settings.items()), "utf-8")

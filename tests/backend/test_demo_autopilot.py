@@ -1,0 +1,84 @@
+import pytest
+
+from allabel_core.errors import AllabelError
+from allabel_core.types import Document, Span
+from backend.adapters.label_config import parse_label_config
+from backend.adapters.label_studio_results import result_from_spans
+from backend.demo.autopilot import Autopilot
+from backend.demo.projects import label_config
+
+INTERFACE = parse_label_config(label_config(["Fruit", "Animal"]))
+GOLD = {
+    7: Document("a pear", (Span(2, 6, "Fruit"),)),
+    3: Document("😀 fig, cat", (Span(2, 5, "Fruit"), Span(7, 10, "Animal"))),
+    5: Document("nothing", ()),
+}
+
+
+class Person:
+    """Serves tasks in the order given, each with its suggested spans, and keeps what is submitted."""
+
+    def __init__(self, queue, suggestions=None):
+        self.queue = list(queue)
+        self.suggestions = suggestions or {}
+        self.submitted = []
+
+    def next_task(self, project_id):
+        assert project_id == 4
+        if not self.queue:
+            return None
+        task_id = self.queue[0]
+        spans = self.suggestions.get(task_id)
+        if spans is None:
+            return task_id, []
+        return task_id, [{"result": result_from_spans(INTERFACE, GOLD[task_id].text, spans)}]
+
+    def submit_annotation(self, task_id, result, lead_time=0.0, *, skip=False):
+        assert task_id == self.queue.pop(0)
+        self.submitted.append((task_id, result))
+        return len(self.submitted)
+
+
+def pilot(person, **options):
+    settled = []
+    made = Autopilot(
+        person, 4, INTERFACE, GOLD, settle=lambda: settled.append(len(person.submitted)), **options
+    )
+    return made, settled
+
+
+def test_it_submits_gold_for_whatever_is_served_and_settles_at_intervals():
+    person = Person([7, 3, 5])
+    made, settled = pilot(person, settle_every=2)
+    told = []
+    made.annotate(3, told.append)
+    assert made.served == told == [7, 3, 5]
+    assert settled == [2, 3]
+    values = [item["value"] for item in person.submitted[1][1]]
+    assert [(v["start"], v["end"], v["text"], v["labels"]) for v in values] == [
+        (2, 5, "fig", ["Fruit"]),
+        (7, 10, "cat", ["Animal"]),
+    ]
+    assert person.submitted[2][1] == []
+
+
+def test_f1_is_of_the_suggestions_before_correction():
+    # 7: right. 3: one of two found, and one wrong. Hence tp 2, fp 1, fn 1: F1 = 4 / 6.
+    suggestions = {7: GOLD[7].spans, 3: (Span(2, 5, "Fruit"), Span(7, 10, "Fruit"))}
+    made, _ = pilot(Person([7, 3], suggestions))
+    made.annotate(2, lambda _: None)
+    assert made.entity_f1() == pytest.approx(4 / 6)
+    assert made.entity_f1(last=1) == pytest.approx(2 / 4)
+
+
+def test_it_ends_when_nothing_is_left():
+    made, settled = pilot(Person([5]))
+    made.annotate(9, lambda _: None)
+    assert made.served == [5]
+    assert settled == []
+
+
+def test_a_task_without_gold_ends_it_with_the_reason():
+    made, _ = pilot(Person([99]))
+    with pytest.raises(AllabelError, match="task 99, which has no gold"):
+        made.annotate(1, lambda _: None)
