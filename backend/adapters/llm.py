@@ -172,7 +172,14 @@ class OpenAiModel:
                 )
                 done(index, outcome)
 
-        await asyncio.gather(*(work() for _ in range(min(self._config.concurrency, len(prompts)))))
+        workers = [asyncio.create_task(work()) for _ in range(min(self._config.concurrency, len(prompts)))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            # Where one broke off (a store that fails), none outlives the client it uses.
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
 
 
 async def _asked(replies: Replies, prompt: Prompt, can: Capabilities, samples: int) -> Answer | ModelFailure:

@@ -6,11 +6,14 @@ import asyncio
 import json
 import logging
 import random
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from typing import Any
 
-from openai import AsyncAzureOpenAI, AsyncOpenAI
+import httpx2
+from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAsyncHttpxClient
 
 from allabel_core.prompting import Form
 
@@ -26,24 +29,28 @@ _FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.5, 8.0
 _jitter = random.SystemRandom()
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """Reading the certificates takes longer than a small batch's own overhead: once a process."""
+    return httpx2.create_ssl_context()
+
+
 @asynccontextmanager
 async def open_client(config: LlmConfig) -> AsyncIterator[AsyncOpenAI]:
     """Connections are kept while it is open. Retries are ours: the client knows no breaker."""
-    # Local servers want no key, the client insists on one.
-    key = config.api_key.get_secret_value() or "unused"
+    common: dict[str, Any] = {
+        # Local servers want no key, the client insists on one.
+        "api_key": config.api_key.get_secret_value() or "unused",
+        "timeout": config.timeout_seconds,
+        "max_retries": 0,
+        "http_client": DefaultAsyncHttpxClient(verify=_tls()),
+    }
     client: AsyncOpenAI
     if config.provider == "azure":
-        client = AsyncAzureOpenAI(
-            azure_endpoint=config.endpoint,
-            api_version=config.azure_api_version,
-            api_key=key,
-            timeout=config.timeout_seconds,
-            max_retries=0,
-        )
+        version = config.azure_api_version
+        client = AsyncAzureOpenAI(azure_endpoint=config.endpoint, api_version=version, **common)
     else:
-        client = AsyncOpenAI(
-            base_url=config.endpoint, api_key=key, timeout=config.timeout_seconds, max_retries=0
-        )
+        client = AsyncOpenAI(base_url=config.endpoint, **common)
     async with client:
         yield client
 
@@ -83,7 +90,8 @@ class Endpoint:
     async def _attempt(self, body: dict[str, Any], form: Form, max_answer_tokens: int) -> Reply | Trouble:
         loop = asyncio.get_running_loop()
         # Another text of this batch was told to wait: so must this one.
-        await asyncio.sleep(max(0.0, self._resume_at - loop.time()))
+        while (wait := self._resume_at - loop.time()) > 0:
+            await asyncio.sleep(wait)
         try:
             async with asyncio.timeout(self._config.timeout_seconds):
                 content = await self._fetch(body, form, bytes_allowed(max_answer_tokens))
@@ -96,9 +104,17 @@ class Endpoint:
 
     async def _fetch(self, body: dict[str, Any], form: Form, most_bytes: int) -> bytes:
         """The reply's body, read no further than allowed: some servers never stop."""
-        completions: Any = self._client.chat.completions if form == "chat" else self._client.completions
+        # The client checks a body's types key by key, at a multiple of what the request itself costs
+        # us; as `extra_body` it is sent as it is. `model` stands outside: Azure's address has it.
+        sending: AbstractAsyncContextManager[Any]
+        if form == "chat":
+            chat = self._client.chat.completions.with_streaming_response
+            sending = chat.create(model=self._config.model, messages=[], extra_body=body)
+        else:
+            plain = self._client.completions.with_streaming_response
+            sending = plain.create(model=self._config.model, prompt="", extra_body=body)
         content = bytearray()
-        async with completions.with_streaming_response.create(**body) as response:
+        async with sending as response:
             async for chunk in response.iter_bytes():
                 content += chunk
                 if len(content) > most_bytes:

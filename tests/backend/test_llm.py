@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from redis.exceptions import ConnectionError as RedisConnectionError
 from scripted_llm import Abilities, Request, ScriptedLlm, error, reply
 
 from allabel_core.prompting import LabelSet, Prompt, build_prompt
+from backend.adapters import llm_cache
 from backend.adapters.llm import OpenAiModel
 from backend.adapters.llm_config import LlmConfig, Prices
 from backend.adapters.llm_store import MemoryKeyValue
@@ -257,3 +259,32 @@ def test_azure_asks_its_deployment(server: ScriptedLlm) -> None:
     request = server.requests[0]
     assert request.path == "/openai/deployments/gpt-4o-lab/chat/completions?api-version=2024-10-21"
     assert request.headers["api-key"] == "k3y"
+
+
+class BrokenStore(MemoryKeyValue):
+    """Takes no reply any more after the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.puts = 0
+
+    def put(self, key: str, value: bytes, *, seconds: float) -> None:
+        self.puts += key.startswith("reply:")
+        if self.puts > 1:
+            raise RedisConnectionError
+        super().put(key, value, seconds=seconds)
+
+
+def test_a_store_that_fails_ends_the_batch_and_leaves_nothing_running(
+    server: ScriptedLlm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm_cache, "_PATIENCE_SECONDS", 0.0)
+    store = BrokenStore()
+    model = warm(server, store, concurrency=2)
+    told: list[int] = []
+    with pytest.raises(RedisConnectionError):
+        model.answer(
+            [prompt(f"text {i}") for i in range(50)], project_id=1, on_answer=lambda i, _: told.append(i)
+        )
+    assert len(told) == 1
+    assert len(server.requests) <= 4
