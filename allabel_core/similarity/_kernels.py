@@ -16,26 +16,51 @@ _CHUNK = 64
 
 
 @njit(nogil=True, cache=True)
-def fill_tiles(starts, terms, impacts, documents, tile_size, pointers, offsets, weights):
-    """Postings of ``documents`` in tiles of ``tile_size``, for the terms that ``pointers`` leaves room for.
+def turn_rows(starts, terms, counts, impacts, pointers, documents, out_counts, out_impacts):
+    """Rows to postings. ``pointers``: int64 (terms + 1,), zero on entry."""
+    for term in terms:
+        pointers[term + 1] += 1
+    for term in range(len(pointers) - 1):
+        pointers[term + 1] += pointers[term]
+    place = pointers[:-1].copy()
+    for d in range(len(starts) - 1):
+        for j in range(starts[d], starts[d + 1]):
+            p = place[terms[j]]
+            documents[p] = d
+            out_counts[p] = counts[j]
+            out_impacts[p] = impacts[j]
+            place[terms[j]] += 1
 
+
+@njit(nogil=True, cache=True)
+def count_postings(starts, terms, documents, column, tile_size, pointers):
+    """Where the postings of each tile's rare terms begin.
+
+    :param column: int32 (terms,), -1 for rare terms.
     :param pointers: int32 (tiles, terms + 1), zero on entry; on exit tile t's postings of a term are
         ``[pointers[t, term], pointers[t, term + 1])``.
-    :param offsets: uint16, place of the document in its tile. ``weights``: float32.
     """
-    n_terms = pointers.shape[1] - 1
     for i in range(len(documents)):
-        tile = i // tile_size
         d = documents[i]
         for j in range(starts[d], starts[d + 1]):
-            pointers[tile, terms[j] + 1] += 1
+            if column[terms[j]] < 0:
+                pointers[i // tile_size, terms[j] + 1] += 1
     base = 0
     for tile in range(pointers.shape[0]):
         pointers[tile, 0] = base
-        for term in range(n_terms):
+        for term in range(pointers.shape[1] - 1):
             pointers[tile, term + 1] += pointers[tile, term]
-        base = pointers[tile, n_terms]
-    filled = np.zeros(n_terms, dtype=np.int32)
+        base = pointers[tile, -1]
+
+
+@njit(nogil=True, cache=True)
+def fill_tiles(starts, terms, impacts, documents, column, tile_size, pointers, offsets, weights, dense):
+    """Postings of the rare terms, rows of the frequent ones.
+
+    :param offsets: uint16, place of the document in its tile. ``weights``: float32, its impact.
+    :param dense: float32 (frequent terms, documents), zero on entry.
+    """
+    filled = np.zeros(pointers.shape[1], dtype=np.int32)
     for i in range(len(documents)):
         tile = i // tile_size
         if i % tile_size == 0:
@@ -43,26 +68,27 @@ def fill_tiles(starts, terms, impacts, documents, tile_size, pointers, offsets, 
         d = documents[i]
         for j in range(starts[d], starts[d + 1]):
             term = terms[j]
+            if column[term] >= 0:
+                dense[column[term], i] = impacts[j]
+                continue
             place = pointers[tile, term] + filled[term]
             offsets[place] = i - tile * tile_size
             weights[place] = impacts[j]
             filled[term] += 1
 
 
+@njit(nogil=True, cache=True)
+def frequent_counts(starts, terms, counts, queries, column, out):
+    """``out``: float32 (queries, frequent terms), zero on entry; how often each query has each of them."""
+    for row in range(len(queries)):
+        for j in range(starts[queries[row]], starts[queries[row] + 1]):
+            if column[terms[j]] >= 0:
+                out[row, column[terms[j]]] = counts[j]
+
+
 @njit(nogil=True, cache=True, fastmath=True)
 def scan_tile(
-    sums,
-    query_starts,
-    query_terms,
-    query_counts,
-    queries,
-    pointers,
-    offsets,
-    weights,
-    documents,
-    first,
-    best,
-    found,
+    sums, starts, terms, counts, queries, pointers, offsets, weights, documents, first, best, found
 ):
     """Add the rare terms' postings of one tile to ``sums`` and keep each query's best documents.
 
@@ -74,9 +100,9 @@ def scan_tile(
     for row in range(len(queries)):
         q = queries[row]
         scores = sums[row]
-        for j in range(query_starts[q], query_starts[q + 1]):
-            term = query_terms[j]
-            count = query_counts[j]
+        for j in range(starts[q], starts[q + 1]):
+            term = terms[j]
+            count = np.float32(counts[j])
             for p in range(pointers[term], pointers[term + 1]):
                 scores[offsets[p]] += count * weights[p]
         lowest = best[row, 0]
@@ -103,10 +129,11 @@ def _insert(best, found, score, document):
     found[place] = document
 
 
-@njit(nogil=True, cache=True)
-def score_pairs(starts, terms, counts, impacts, queries, documents, out):
+# The order of additions may change: it is far below what similarities are rounded to.
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def score_pairs(starts, terms, counts, impacts, n_terms, queries, documents, out):
     """Exact S[queries[i], documents[i, j]] in float64; 0 where the document is -1."""
-    asked = np.zeros(_width(terms), dtype=np.float64)
+    asked = np.zeros(n_terms, dtype=np.float64)
     for row in range(len(queries)):
         q = queries[row]
         for j in range(starts[q], starts[q + 1]):
@@ -120,14 +147,6 @@ def score_pairs(starts, terms, counts, impacts, queries, documents, out):
             out[row, i] = total
         for j in range(starts[q], starts[q + 1]):
             asked[terms[j]] = 0.0
-
-
-@njit(nogil=True, cache=True)
-def _width(terms):
-    widest = -1
-    for term in terms:
-        widest = max(widest, term)
-    return widest + 1
 
 
 @njit(nogil=True, cache=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, Literal, TypeAlias, TypeVar
+
+logger = logging.getLogger(__name__)
 
 Engine: TypeAlias = Literal["auto", "compiled", "plain"]
 Item = TypeVar("Item")
@@ -17,10 +20,13 @@ Result = TypeVar("Result")
 
 @cache
 def kernels() -> Any | None:
-    """The module of compiled kernels; None where numba is not installed."""
+    """The module of compiled kernels; None where numba is not installed or has no place for its cache."""
     try:
         return importlib.import_module("allabel_core.similarity._kernels")
     except ImportError:
+        return None
+    except RuntimeError as error:
+        logger.warning("compiled kernels cannot be used: %s", error)
         return None
 
 

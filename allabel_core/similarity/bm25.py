@@ -71,7 +71,7 @@ class Bm25:
 
     @cached_property
     def _postings(self) -> Postings:
-        return self._index.postings()
+        return self._index.postings(self._kernels)
 
     @cached_property
     def _frequencies(self) -> sparse.csr_array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,15 +63,25 @@ class Bm25Index:
         shape = (len(self), len(self.term_weights))
         return sparse.csr_array((values, self.terms, self.starts), shape=shape)
 
-    def postings(self) -> Postings:
-        """The rows turned round."""
-        places = self.matrix(np.arange(len(self.terms))).T.tocsr()
-        return Postings(
-            pointers=places.indptr.astype(np.int64),
-            documents=places.indices.astype(np.int32, copy=False),
-            counts=self.counts[places.data].astype(np.float32),
-            impacts=self.impacts[places.data],
+    def postings(self, kernels: Any | None = None) -> Postings:
+        """The rows turned round, by the compiled kernels where given."""
+        if kernels is None:
+            places = self.matrix(np.arange(len(self.terms))).T.tocsr()
+            return Postings(
+                pointers=places.indptr.astype(np.int64),
+                documents=places.indices.astype(np.int32, copy=False),
+                counts=self.counts[places.data].astype(np.float32),
+                impacts=self.impacts[places.data],
+            )
+        size = len(self.terms)
+        postings = Postings(
+            pointers=np.zeros(len(self.term_weights) + 1, dtype=np.int64),
+            documents=np.empty(size, dtype=np.int32),
+            counts=np.empty(size, dtype=np.float32),
+            impacts=np.empty(size, dtype=np.float64),
         )
+        kernels.turn_rows(self.starts, self.terms, self.counts, self.impacts, *postings)
+        return postings
 
 
 def term_weights(rows: TermCounts, epsilon: float) -> FloatArray:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from allabel_core.similarity.accelerate import in_threads
 from allabel_core.similarity.base import Neighbours
 from allabel_core.similarity.bm25_index import Bm25Index, Postings
+from allabel_core.similarity.counts import Int32Array
 from allabel_core.similarity.topk import no_neighbours, rounded
 from allabel_core.types import BoolArray, FloatArray, IntArray
 
@@ -33,65 +34,35 @@ Float32Array: TypeAlias = npt.NDArray[np.float32]
 class Tiles:
     """Documents in tiles, ready to be searched.
 
-    ``query_*``: rows of all texts without the frequent terms. ``frequent_counts``: (n, h) counts of
-    the frequent terms in queries; ``frequent_impacts``: (h, documents) their impacts. ``pointers``,
-    ``offsets``, ``weights``: see ``fill_tiles``. ``longest``: most tokens and terms a sum can have.
+    ``column``: (terms,) row of each frequent term in ``dense``, -1 for the rare ones; the rest as in
+    the kernel ``fill_tiles``. ``longest``: terms of the longest text.
     """
 
     documents: IntArray
-    query_starts: IntArray
-    query_terms: npt.NDArray[np.int32]
-    query_counts: Float32Array
-    frequent_counts: Float32Array
-    frequent_impacts: Float32Array
-    pointers: npt.NDArray[np.int32]
+    column: Int32Array
+    dense: Float32Array
+    pointers: Int32Array
     offsets: npt.NDArray[np.uint16]
     weights: Float32Array
     longest: int
 
 
 def build_tiles(index: Bm25Index, documents: IntArray, kernels: Any) -> Tiles:
-    """Sort the documents' postings into tiles and the frequent terms into dense matrices."""
-    n, n_terms = len(index), len(index.term_weights)
-    row_lengths = np.diff(index.starts)
-    rows = np.repeat(np.arange(n, dtype=np.int32), row_lengths)
+    """Sort the documents' rare terms into tiles of postings, the frequent ones into a dense matrix."""
+    n_terms = len(index.term_weights)
     frequent = _frequent_terms(index, documents)
     column = np.full(n_terms, -1, dtype=np.int32)
     column[frequent] = np.arange(len(frequent))
-    is_frequent = column[index.terms] >= 0
-    place = np.full(n, -1, dtype=np.int64)
-    place[documents] = np.arange(len(documents))
-
-    entries = np.flatnonzero(is_frequent)
-    entry_columns = column[index.terms[entries]]
-    frequent_counts = np.zeros((n, len(frequent)), dtype=np.float32)
-    frequent_counts[rows[entries], entry_columns] = index.counts[entries]
-    in_documents = place[rows[entries]] >= 0
-    entries, entry_columns = entries[in_documents], entry_columns[in_documents]
-    frequent_impacts = np.zeros((len(frequent), len(documents)), dtype=np.float32)
-    frequent_impacts[entry_columns, place[rows[entries]]] = index.impacts[entries]
-
-    rare = ~is_frequent
-    kept = np.concatenate([[0], np.cumsum(rare)])
-    starts = kept[index.starts]
-    terms = index.terms[rare]
-    size = int((starts[documents + 1] - starts[documents]).sum())
-    tiles = -(-len(documents) // _TILE)
-    pointers = np.zeros((tiles, n_terms + 1), dtype=np.int32)
+    pointers = np.zeros((-(-len(documents) // _TILE), n_terms + 1), dtype=np.int32)
+    kernels.count_postings(index.starts, index.terms, documents, column, _TILE, pointers)
+    size = int(pointers[-1, -1])
     offsets, weights = np.empty(size, dtype=np.uint16), np.empty(size, dtype=np.float32)
-    kernels.fill_tiles(starts, terms, index.impacts[rare], documents, _TILE, pointers, offsets, weights)
-    return Tiles(
-        documents,
-        starts,
-        terms,
-        index.counts[rare].astype(np.float32),
-        frequent_counts,
-        frequent_impacts,
-        pointers,
-        offsets,
-        weights,
-        longest=int(row_lengths.max(initial=0)),
+    dense = np.zeros((len(frequent), len(documents)), dtype=np.float32)
+    kernels.fill_tiles(
+        index.starts, index.terms, index.impacts, documents, column, _TILE, pointers, offsets, weights, dense
     )
+    longest = int(np.diff(index.starts).max(initial=0))
+    return Tiles(documents, column, dense, pointers, offsets, weights, longest)
 
 
 def _frequent_terms(index: Bm25Index, documents: IntArray) -> IntArray:
@@ -122,7 +93,7 @@ def compiled_neighbours(
     tiles = build_tiles(index, documents, kernels)
 
     def solve(part: IntArray) -> Neighbours:
-        best, found = _candidates(tiles, part, k + SPARE, kernels)
+        best, found = _candidates(index, tiles, part, k + SPARE, kernels)
         result, certain = _rescored(index, tiles, part, best, found, k, decimals, kernels)
         doubtful = np.flatnonzero(~certain)
         if len(doubtful):
@@ -173,28 +144,20 @@ def exact_neighbours(
     return found
 
 
-def _candidates(tiles: Tiles, queries: IntArray, width: int, kernels: Any) -> tuple[Float32Array, IntArray]:
+def _candidates(
+    index: Bm25Index, tiles: Tiles, queries: IntArray, width: int, kernels: Any
+) -> tuple[Float32Array, IntArray]:
     """(queries, width) twice: the highest float32 scores, ascending, and their documents (-1: none)."""
+    rows = (index.starts, index.terms, index.counts, queries)
     best = np.full((len(queries), width), -np.inf, dtype=np.float32)
     found = np.full((len(queries), width), -1, dtype=np.int64)
-    counts = tiles.frequent_counts[queries]
-    for tile in range(len(tiles.pointers)):
+    counts = np.zeros((len(queries), len(tiles.dense)), dtype=np.float32)
+    kernels.frequent_counts(*rows, tiles.column, counts)
+    for tile, pointers in enumerate(tiles.pointers):
         first = tile * _TILE
-        sums = counts @ tiles.frequent_impacts[:, first : first + _TILE]
-        kernels.scan_tile(
-            sums,
-            tiles.query_starts,
-            tiles.query_terms,
-            tiles.query_counts,
-            queries,
-            tiles.pointers[tile],
-            tiles.offsets,
-            tiles.weights,
-            tiles.documents,
-            first,
-            best,
-            found,
-        )
+        sums = counts @ tiles.dense[:, first : first + _TILE]
+        postings = (pointers, tiles.offsets, tiles.weights, tiles.documents)
+        kernels.scan_tile(sums, *rows, *postings, first, best, found)
     return best, found
 
 
@@ -211,7 +174,8 @@ def _rescored(
     """The k best candidates by float64, and for which queries they are certain to be the k best of all."""
     documents = np.sort(found, axis=1)
     exact: FloatArray = np.empty(documents.shape)
-    kernels.score_pairs(index.starts, index.terms, index.counts, index.impacts, queries, documents, exact)
+    rows = (index.starts, index.terms, index.counts, index.impacts)
+    kernels.score_pairs(*rows, len(index.term_weights), queries, documents, exact)
     compared = np.where(documents >= 0, rounded(exact, decimals), -np.inf)
     # Stable on ascending documents: the lower index first among equals.
     order = np.argsort(-compared, axis=1, kind="stable")[:, :k]

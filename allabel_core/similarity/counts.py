@@ -15,7 +15,7 @@ from allabel_core.similarity.tokenize import Tokenizer, tokenize
 from allabel_core.types import BoolArray, IntArray
 
 Int32Array: TypeAlias = npt.NDArray[np.int32]
-_TEXTS_AT_ONCE = 1_000
+_TEXTS_AT_ONCE = 2_500
 
 
 @dataclass(frozen=True, slots=True)
