@@ -37,7 +37,8 @@ PROBE = Prompt(
         "additionalProperties": False,
     },
     stop=("\n",),
-    max_answer_tokens=32,
+    # Enough to see the answer begin; on a small machine each one takes its time.
+    max_answer_tokens=12,
 )
 # A name that only the schema tells: a model that is not held to it would not write this.
 _OBEYS: dict[JsonMode, re.Pattern[str]] = {

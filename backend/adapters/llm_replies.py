@@ -14,7 +14,7 @@ from .llm_endpoint import Endpoint
 from .llm_failures import Trouble
 from .llm_lease import Leases
 from .llm_ledger import Ledger
-from .llm_wire import Capabilities, Reply, request_body
+from .llm_wire import Capabilities, Reply, request_body, token_limit
 
 # Where a server counts no tokens: characters of an answer per token, on the low side.
 _CHARACTERS_PER_TOKEN = 3
@@ -50,15 +50,16 @@ class Replies:
         if known is not None:
             return _usable(known, from_cache=True)
         try:
-            return await self._buy(prompt, can.form, body, key)
+            return await self._buy(prompt, can, body, key)
         finally:
             self.leases.end(lease)
 
     async def _buy(
-        self, prompt: Prompt, form: Form, body: dict[str, object], key: str
+        self, prompt: Prompt, can: Capabilities, body: dict[str, object], key: str
     ) -> Found | ModelFailure:
+        form = can.form
         reservation = self.ledger.reserve(
-            self.project_id, prompt_tokens(prompt, form=form), prompt.max_answer_tokens
+            self.project_id, prompt_tokens(prompt, form=form), token_limit(prompt, can)
         )
         if isinstance(reservation, ModelFailure):
             return reservation

@@ -18,6 +18,8 @@ LimitName: TypeAlias = Literal["max_tokens", "max_completion_tokens"]
 _CHARACTERS_PER_TOKEN = 16
 _BYTES_PER_TOKEN = 1024
 _BYTES_AROUND = 65536
+# Models that insist on `max_completion_tokens` are those that think first, within that limit.
+_THINKING_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Reply:
 
 def request_body(prompt: Prompt, can: Capabilities, config: LlmConfig, *, sample: int = 0) -> dict[str, Any]:
     """The request for one answer; ``sample`` 0 is the answer, further ones measure agreement."""
-    body: dict[str, Any] = {"model": config.model, can.limit_name: prompt.max_answer_tokens}
+    body: dict[str, Any] = {"model": config.model, can.limit_name: token_limit(prompt, can)}
     if can.temperature:
         body["temperature"] = config.sample_temperature if sample else config.temperature
     if can.seed and config.seed is not None:
@@ -70,6 +72,12 @@ def request_body(prompt: Prompt, can: Capabilities, config: LlmConfig, *, sample
     if can.logprobs:
         body["logprobs"] = True
     return body | json_mode(can.json, prompt.schema)
+
+
+def token_limit(prompt: Prompt, can: Capabilities) -> int:
+    """Tokens the model may write, and we may have to pay for."""
+    thinking = _THINKING_TOKENS if can.limit_name == "max_completion_tokens" else 0
+    return prompt.max_answer_tokens + thinking
 
 
 def json_mode(mode: JsonMode, schema: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ DEGRADATIONS: dict[str, tuple[Abilities, dict[str, Any], set[str]]] = {
     ),
     "a model that reasons": (
         Abilities(temperature=False, logprobs=False, limit_name="max_completion_tokens"),
-        {"max_completion_tokens": PROMPT.max_answer_tokens},
+        {"max_completion_tokens": PROMPT.max_answer_tokens + 4096},
         {"temperature", "logprobs", "max_tokens"},
     ),
     "a base model": (
