@@ -65,8 +65,8 @@ def _configure_logging(settings: Settings) -> None:
         format="%(name)s %(message)s",
         handlers=[RichHandler(console=err, show_path=False, rich_tracebacks=False)],
     )
-    # They log addresses and, at DEBUG, bodies: texts of users and tokens.
-    for name in ("httpx", "httpcore", "openai", "urllib3"):
+    # They log addresses and, at DEBUG, bodies: texts of users and tokens. RQ tells of every job.
+    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "urllib3", "rq"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

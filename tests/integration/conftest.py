@@ -1,0 +1,17 @@
+"""One real stack for the whole session: it takes a minute to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.stack import Stack, start
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    running, stops = start(tmp_path_factory.mktemp("stack"))
+    yield running
+    for stop in reversed(stops):
+        stop()

@@ -1,0 +1,137 @@
+"""The real thing, as `allabel demo` starts it: Label Studio, Redis, model, backend, worker."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from allabel_core.types import Document
+from backend.adapters.label_config import parse_label_config
+from backend.adapters.label_studio import LabelStudioClient
+from backend.adapters.label_studio_results import result_from_spans
+from backend.bootstrap import build_tools
+from backend.demo.product import BackendServer, Worker, product_environment
+from backend.demo.sample import INSTRUCTIONS, LABEL_CONFIG, SAMPLE
+from backend.demo.services import LabelStudioServer, ModelServer, RedisServer
+from backend.importers import read_tasks
+from backend.settings import read_settings
+from backend.usecases.tools import Tools
+
+ROOT = Path(__file__).parents[2]
+SAMPLES: list[Document] = [task.gold for task in read_tasks(SAMPLE) if task.gold]
+SETTLED = ("ready", "budget_used", "finished")
+
+
+@dataclass
+class Stack:
+    """Everything runs; ``tools`` look into its Redis, as a worker would."""
+
+    directory: Path
+    redis: RedisServer
+    label_studio: LabelStudioServer
+    model: ModelServer
+    backend: BackendServer
+    worker: Worker
+    environment: Mapping[str, str]
+    client: LabelStudioClient
+    tools: Tools
+    golds: dict[int, Document] = field(default_factory=dict)
+
+    def project(self, title: str, documents: Sequence[Document] = SAMPLES) -> int:
+        """A new project with these texts, not connected yet."""
+        project_id = self.client.create_project(title, LABEL_CONFIG.read_text(), INSTRUCTIONS.read_text())
+        self.add_tasks(project_id, documents)
+        return project_id
+
+    def add_tasks(self, project_id: int, documents: Sequence[Document]) -> list[int]:
+        ids = self.client.import_tasks(
+            project_id, [{"data": {"text": document.text}} for document in documents]
+        )
+        self.golds |= dict(zip(ids, documents, strict=True))
+        return ids
+
+    def connect(self, project_id: int, **params: Any) -> None:
+        """As Label Studio's settings page does it, and until the first queue is complete."""
+        self.client.connect_backend(
+            project_id, url=self.backend.base_url, title="ALLabel", extra_params=params, auth=None
+        )
+        self.settle(project_id)
+
+    def annotate(self, task_id: int) -> None:
+        """Submit the gold, as a person who has corrected the suggestion."""
+        gold = self.golds[task_id]
+        interface = parse_label_config(LABEL_CONFIG.read_text())
+        self.client.submit_annotation(task_id, result_from_spans(interface, gold.text, gold.spans), 4.2)
+
+    def settle(self, project_id: int, *, seconds: float = 240) -> None:
+        """Until nothing is left to rank, pre-annotate or publish."""
+        store = self.tools.store
+
+        def settled() -> bool:
+            return not store.dirty(project_id)[0] and store.fact(project_id, "state") in SETTLED
+
+        self.wait_for(lambda: settled() and self._stays(settled), seconds=seconds)
+
+    @staticmethod
+    def _stays(condition: Callable[[], bool], seconds: float = 1.5) -> bool:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if not condition():
+                return False
+            time.sleep(0.1)
+        return True
+
+    @staticmethod
+    def wait_for(condition: Callable[[], object], *, seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "what was waited for did not happen"
+            time.sleep(0.1)
+
+    def queue(self, project_id: int) -> list[int]:
+        return [entry.task_id for entry in self.tools.store.queue(project_id)]
+
+    def raw(self, method: str, path: str, **options: Any) -> Any:
+        """A call of Label Studio's API that the client has no name for."""
+        return self.client._http.call(method, path, **options)
+
+
+def start(directory: Path) -> tuple[Stack, list[Callable[[], None]]]:
+    """The running stack, and what stops its parts, last first."""
+    environment_path = Path(os.environ.get("LABEL_STUDIO_ENVIRONMENT", ROOT / ".label-studio"))
+    redis = RedisServer(directory / "redis")
+    label_studio = LabelStudioServer(directory / "label-studio", environment=environment_path)
+    model = ModelServer(directory / "model")
+    stops: list[Callable[[], None]] = []
+    try:
+        for service in (redis, label_studio, model):
+            stops.append(service.stop)
+            service.start()
+        backend_port = BackendServer(directory, None, {}).port
+        environment = product_environment(
+            port=backend_port, redis=redis, label_studio=label_studio, model=model
+        )
+        backend = BackendServer(directory / "backend", backend_port, environment)
+        worker = Worker(directory / "backend", environment)
+        for process in (backend, worker):
+            stops.append(process.stop)
+            process.start()
+        client = LabelStudioClient(label_studio.base_url, label_studio.token)
+        stops.append(client.close)
+        tools = build_tools(read_settings(environment))
+        return Stack(
+            directory, redis, label_studio, model, backend, worker, environment, client, tools
+        ), stops
+    except BaseException:
+        for stop in reversed(stops):
+            stop()
+        raise
+
+
+def log_of(stack: Stack) -> str:
+    """All that backend and worker have logged."""
+    return "".join(path.read_text() for path in (stack.directory / "backend").glob("*.log"))
