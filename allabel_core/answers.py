@@ -293,7 +293,7 @@ def _read_line(answer: str, reading: _Reading) -> None:
         end, words, label = _read_pair(answer, start, limit)
         position = end + 1
         if label is not None:
-            reading.add(words, label, (start, end))
+            reading.add(words, label, (start, start + len(answer[start:end].rstrip())))
         elif start < end:
             reading.malformed += 1
         if end == limit and (label is None or match_label(label, reading.labels.labels) is None):

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import accumulate, chain, pairwise
+from typing import NamedTuple
+
+from allabel_core.errors import InvalidInputError
+from allabel_core.grounding import GroundedSpan, Grounding
+from allabel_core.textmap import joins
+from allabel_core.types import Relation, Span
 
 # One alternative for each cost: a run of ASCII letters, any other ASCII character, a character of
 # two, of three and of four UTF-8 bytes.
@@ -10,6 +20,27 @@ _TOKEN_COSTS = re.compile(
     r"([A-Za-z]+)|([!-~])|([\u0080-\u07ff])|([\u0800-\uffff])|([\U00010000-\U0010ffff])"
 )
 _LETTERS_PER_TOKEN = 3
+_SENTENCE_END = re.compile(r"""[.!?…]["'”’)\]]*\s+|[。！？]+[”』」]*|\n\s*""")
+
+# How far from the middle of a sentence that is too long a place to cut it is looked for.
+_CUT_REACH = 500
+
+
+class Chunk(NamedTuple):
+    """``text[start:end]`` is what a model sees; of its spans, those count that start in
+    [own_start, own_end). The own stretches of all chunks tile the text."""
+
+    start: int
+    end: int
+    own_start: int
+    own_end: int
+
+
+class Stitched(NamedTuple):
+    """``origins``: per span of ``grounding``, (index of its chunk, index in that chunk's spans)."""
+
+    grounding: Grounding
+    origins: tuple[tuple[int, int], ...]
 
 
 def estimate_tokens(text: str) -> int:
@@ -25,3 +56,108 @@ def estimate_tokens(text: str) -> int:
         else:
             total += 1 if ascii_sign or two_bytes else 2 if three_bytes else 3
     return total
+
+
+def split_text(
+    text: str,
+    max_tokens: int,
+    *,
+    overlap_tokens: int = 0,
+    count_tokens: Callable[[str], int] = estimate_tokens,
+) -> tuple[Chunk, ...]:
+    """Pieces of at most ``max_tokens``, at sentence bounds where sentences are short enough.
+
+    :param overlap_tokens: how much of its end a chunk repeats at the start of the next, at most;
+        each half of what is repeated counts in the chunk that sees more of its surroundings.
+    :returns: one chunk where the text fits; none where it is empty.
+    :raises InvalidInputError: unless 0 <= overlap_tokens < max_tokens.
+    """
+    if not 0 <= overlap_tokens < max_tokens:
+        raise InvalidInputError(
+            f"an overlap of {overlap_tokens} needs chunks longer than {max_tokens} tokens"
+        )
+    bounds = _piece_bounds(text, max_tokens, count_tokens)
+    costs = [count_tokens(text[a:b]) for a, b in pairwise(bounds)]
+    before = [0, *accumulate(costs)]
+    runs: list[tuple[int, int]] = []  # first piece, piece after the last
+    first = 0
+    while first < len(costs):
+        last = first + 1
+        while last < len(costs) and before[last + 1] - before[first] <= max_tokens:
+            last += 1
+        runs.append((first, last))
+        if last == len(costs):
+            break
+        room = min(overlap_tokens, max_tokens - costs[last])
+        nearest = last
+        while nearest - 1 > first and before[last] - before[nearest - 1] <= room:
+            nearest -= 1
+        first = nearest
+    middles = [(after[0] + run[1] + 1) // 2 for run, after in pairwise(runs)]
+    own = [0, *middles, len(costs)]
+    return tuple(
+        Chunk(bounds[first], bounds[last], bounds[own[i]], bounds[own[i + 1]])
+        for i, (first, last) in enumerate(runs)
+    )
+
+
+def _piece_bounds(text: str, max_tokens: int, count_tokens: Callable[[str], int]) -> list[int]:
+    """Where sentences, and parts of sentences that are too long, begin; last the text's end."""
+    bounds = [0]
+    for gap in _SENTENCE_END.finditer(text):
+        # "e.g. the" is no end of a sentence.
+        if gap.end() < len(text) and not text[gap.end()].islower() and gap.end() > bounds[-1]:
+            bounds.append(gap.end())
+    pieces = list(zip(bounds, [*bounds[1:], len(text)], strict=True))[::-1] if text else []
+    starts: list[int] = []
+    while pieces:
+        start, end = pieces.pop()
+        if end - start < 2 or count_tokens(text[start:end]) <= max_tokens:
+            starts.append(start)
+        else:
+            middle = _best_cut(text, start, end)
+            pieces += [(middle, end), (start, middle)]
+    return [*starts, len(text)]
+
+
+def _best_cut(text: str, start: int, end: int) -> int:
+    """The word start nearest to the middle, else the nearest place that parts no visible character."""
+    middle = (start + end) // 2
+    near = sorted(
+        range(max(start + 1, middle - _CUT_REACH), min(end, middle + _CUT_REACH)),
+        key=lambda position: abs(position - middle),
+    )
+    words = (p for p in near if text[p - 1].isspace() and not text[p].isspace())
+    whole = (p for p in near if not joins(text, p))
+    return next(chain(words, whole), middle)
+
+
+def stitch(chunks: Sequence[Chunk], parts: Sequence[Grounding]) -> Stitched:
+    """The whole text's grounding from its chunks' ones, offsets moved to the whole text.
+
+    A span counts in the chunk that owns its start. One that reaches into the next chunk's own
+    stretch displaces what that chunk found there.
+    """
+    spans: list[GroundedSpan] = []
+    origins: list[tuple[int, int]] = []
+    relations: list[Relation] = []
+    rejected: Counter[str] = Counter()
+    lost = reached = 0
+    for i, (chunk, part) in enumerate(zip(chunks, parts, strict=True)):
+        rejected.update(part.rejected)
+        lost += part.lost_relations
+        position: dict[int, int] = {}
+        seam = reached
+        for j, grounded in enumerate(part.spans):
+            start, end = chunk.start + grounded.span.start, chunk.start + grounded.span.end
+            if max(chunk.own_start, seam) <= start < chunk.own_end:
+                position[j] = len(spans)
+                spans.append(replace(grounded, span=Span(start, end, grounded.span.label)))
+                origins.append((i, j))
+                reached = max(reached, end)
+        relations += [
+            Relation(position[link.source], position[link.target], link.label)
+            for link in part.relations
+            if link.source in position and link.target in position
+        ]
+    return Stitched(Grounding(tuple(spans), tuple(relations), dict(rejected), lost), tuple(origins))
