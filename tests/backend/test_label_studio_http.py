@@ -19,6 +19,7 @@ from backend.errors import (
 from backend.ports import PublishedPrediction
 
 KEY = "a-secret-legacy-token"
+PERSONAL = "a-secret.personal.token"
 BASE = "http://studio.example/ls"
 
 
@@ -134,10 +135,58 @@ def test_no_token_and_no_text_gets_into_a_message() -> None:
     assert KEY not in repr(Studio().client()) + repr(Studio().http())
 
 
-def test_an_expired_personal_token_is_unauthorised() -> None:
-    expired = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
-    with pytest.raises(LabelStudioUnauthorisedError, match="LABEL_STUDIO_API_KEY"):
-        LabelStudioHttp(BASE, expired, transport=httpx.MockTransport(lambda _: ok())).call("GET", "api/x")
+class PersonalTokens:
+    """A Label Studio whose access tokens are good for ``lifetime`` calls each."""
+
+    def __init__(self, lifetime: int) -> None:
+        self.lifetime = lifetime
+        self.exchanged = 0
+        self.calls: list[str] = []
+        self._left = 0
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/ls/api/token/refresh/":
+            assert json.loads(request.content) == {"refresh": PERSONAL}
+            self.exchanged += 1
+            self._left = self.lifetime
+            return ok({"access": f"access-{self.exchanged}"})
+        if request.headers["authorization"] != f"Bearer access-{self.exchanged}" or not self._left:
+            return httpx.Response(401, json={"detail": "Token is expired"})
+        self._left -= 1
+        self.calls.append(request.method)
+        return ok()
+
+
+def test_a_personal_token_is_exchanged_and_renewed_when_it_ends() -> None:
+    tokens = PersonalTokens(lifetime=2)
+    http = LabelStudioHttp(BASE, PERSONAL, transport=httpx.MockTransport(tokens.handle))
+    for method in ("GET", "GET", "POST", "GET", "POST"):
+        http.call(method, "api/x")
+    assert tokens.calls == ["GET", "GET", "POST", "GET", "POST"]
+    assert tokens.exchanged == 3
+
+
+def test_a_personal_token_that_never_serves_is_unauthorised() -> None:
+    http = LabelStudioHttp(BASE, PERSONAL, transport=httpx.MockTransport(PersonalTokens(0).handle))
+    with pytest.raises(LabelStudioUnauthorisedError, match="expired"):
+        http.call("GET", "api/x")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (httpx.Response(401, json={"detail": "revoked"}), LabelStudioUnauthorisedError),
+        (httpx.Response(404, text="no such page"), LabelStudioUnauthorisedError),
+        (httpx.Response(503), LabelStudioUnreachableError),
+        (httpx.Response(200, text="<html>"), LabelStudioRejectedError),
+        (httpx.Response(200, json=["access"]), LabelStudioRejectedError),
+    ],
+)
+def test_a_personal_token_that_is_not_exchanged(answer: httpx.Response, kind: type[LabelStudioError]) -> None:
+    http = LabelStudioHttp(BASE, PERSONAL, transport=httpx.MockTransport(lambda _: answer))
+    with pytest.raises(kind) as caught:
+        http.call("GET", "api/x")
+    assert PERSONAL not in str(caught.value)
 
 
 @pytest.mark.parametrize(
