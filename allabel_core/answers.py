@@ -225,7 +225,11 @@ def _read_json(answer: str, reading: _Reading) -> None:
 
 def _read_object(answer: str, position: int, reading: _Reading) -> None:
     """An answer that is one object: a single entity, or {label: [words, ...]}, or nothing we know."""
-    decoded = _decode(answer, position) if position != -1 else None
+    if position == -1:
+        # A number, a string or a list of them: JSON, but no answer.
+        bare = _LINE_START.match(answer)
+        position = bare.end() if bare else 0
+    decoded = _decode(answer, position)
     if decoded is None:
         reading.problem = "not_json"
         return
