@@ -31,6 +31,10 @@ class Ledger:
         self._store = store
         self._config = config
 
+    @property
+    def capped(self) -> bool:
+        return self._config.max_cost is not None or self._config.max_tokens is not None
+
     def spending(self, project_id: int) -> Spending:
         sums = self._store.sums(_account(project_id))
         counts = {
@@ -43,8 +47,6 @@ class Ledger:
         self, project_id: int, prompt_tokens: int, completion_tokens: int
     ) -> Reservation | ModelFailure:
         """Room below the cap for one call; a failure of kind ``budget`` where there is none."""
-        if self._config.max_cost is None and self._config.max_tokens is None:
-            return Reservation()
         period = int(time.time() // _RESERVATION_SECONDS)
         key, before = (f"reserved:{project_id}:{p}" for p in (period, period - 1))
         wanted = Reservation(

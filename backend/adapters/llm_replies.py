@@ -13,7 +13,7 @@ from .llm_config import LlmConfig
 from .llm_endpoint import Endpoint
 from .llm_failures import Trouble
 from .llm_lease import Leases
-from .llm_ledger import Ledger
+from .llm_ledger import Ledger, Reservation
 from .llm_wire import Capabilities, Reply, request_body, token_limit
 
 # Where a server counts no tokens: characters of an answer per token, on the low side.
@@ -58,9 +58,7 @@ class Replies:
         self, prompt: Prompt, can: Capabilities, body: dict[str, object], key: str
     ) -> Found | ModelFailure:
         form = can.form
-        reservation = self.ledger.reserve(
-            self.project_id, prompt_tokens(prompt, form=form), token_limit(prompt, can)
-        )
+        reservation = self._reserve(prompt, can)
         if isinstance(reservation, ModelFailure):
             return reservation
         try:
@@ -72,6 +70,12 @@ class Replies:
             return _usable(reply, from_cache=False)
         finally:
             self.ledger.release(reservation)
+
+    def _reserve(self, prompt: Prompt, can: Capabilities) -> Reservation | ModelFailure:
+        if not self.ledger.capped:
+            return Reservation()
+        asked = prompt_tokens(prompt, form=can.form)
+        return self.ledger.reserve(self.project_id, asked, token_limit(prompt, can))
 
     async def settle(self, reply: Reply, prompt: Prompt, form: Form) -> Reply:
         """Into the ledger, with estimates where the server told no token counts."""
