@@ -79,7 +79,7 @@ def select(
     )
     if near_duplicates is not None:
         _check(request, len(built))
-        tokens = [to_tokens(text) for text in texts]
+        tokens = (to_tokens(text) for text in texts)
         leaders = near_duplicate_leaders(tokens, near_duplicates, annotated=annotated)
         request = replace(request, eligible=worth_asking(leaders))
     return select_by(built, request, strategy=strategy)
