@@ -3,6 +3,7 @@
 from allabel_core.errors import AllabelError, InvalidInputError, MissingExtraError
 from allabel_core.selection import STRATEGIES, SelectionRequest, select, select_by
 from allabel_core.similarity import Bm25, Embeddings, Similarity
+from allabel_core.similarity.pool import Pool
 from allabel_core.types import Reason, Selection
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Embeddings",
     "InvalidInputError",
     "MissingExtraError",
+    "Pool",
     "Reason",
     "Selection",
     "SelectionRequest",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,11 +12,13 @@ import numpy as np
 from scipy import sparse
 
 from allabel_core.errors import MissingExtraError
-from allabel_core.similarity.accelerate import Engine, default_threads, kernels
+from allabel_core.similarity.accelerate import Engine, default_threads, in_threads, kernels
 from allabel_core.similarity.base import Neighbours
 from allabel_core.similarity.bm25_index import Bm25Index, Bm25Parameters, Postings
 from allabel_core.similarity.bm25_neighbours import compiled_neighbours, exact_neighbours
-from allabel_core.similarity.counts import count_terms
+from allabel_core.similarity.bm25_update import carried_lists
+from allabel_core.similarity.counts import TermCounts, chosen_rows, count_terms, joined_rows
+from allabel_core.similarity.remembering import WIDTH, Lists
 from allabel_core.similarity.tokenize import Tokenizer, tokenize
 from allabel_core.similarity.topk import best_of_rows, no_neighbours, rounded
 from allabel_core.types import BoolArray, FloatArray, IntArray
@@ -25,6 +28,8 @@ logger = logging.getLogger(__name__)
 _BLOCK_VALUES = 4_000_000
 # Loading the compiled kernels takes longer than the plain path does for fewer texts.
 _COMPILED_FROM = 2_000
+# A carried list with fewer texts than this is made anew: stages leave some of them out.
+SHORTEST = 4
 
 
 class Bm25:
@@ -54,13 +59,67 @@ class Bm25:
         engine: Engine = "auto",
         threads: int | None = None,
     ) -> None:
-        self.decimals = decimals
         self._tokenizer = tokenizer
-        self._threads = default_threads() if threads is None else threads
+        self._parameters = Bm25Parameters(k1, b, epsilon)
+        self.decimals = decimals
         self._compiled = _use_compiled(engine, len(texts))
-        rows = count_terms(texts, tokenizer, kernels=self._kernels, threads=self._threads)
+        self._threads = default_threads() if threads is None else threads
+        self._hold(count_terms(texts, tokenizer, kernels=self._kernels, threads=self._threads))
+
+    def _hold(self, rows: TermCounts) -> None:
         self._vocabulary = rows.vocabulary
-        self._index = Bm25Index.build(rows, Bm25Parameters(k1, b, epsilon))
+        self._index = Bm25Index.build(rows, self._parameters)
+
+    def replaced(self, texts: Sequence[str], origin: IntArray) -> Bm25:
+        """The same over ``texts``, of which only the new ones are tokenised.
+
+        :param origin: (len(texts),) index that each text has in this pool, -1 for new texts.
+        """
+        kept, added = np.flatnonzero(origin >= 0), np.flatnonzero(origin < 0)
+        index = self._index
+        known = TermCounts(index.starts, index.terms, index.counts.astype(np.int32), self._vocabulary)
+        new = count_terms([texts[i] for i in added], self._tokenizer, known=list(self._vocabulary))
+        rows = joined_rows(chosen_rows(known, origin[kept]), new)
+        in_order = np.concatenate([kept, added])
+        if (np.diff(in_order) < 0).any():
+            rows = chosen_rows(rows, np.argsort(in_order))
+        replaced = copy.copy(self)
+        for name in ("_postings", "_frequencies", "_impacts"):
+            replaced.__dict__.pop(name, None)
+        replaced._hold(rows)
+        return replaced
+
+    def carried_lists(self, old: Bm25, lists: Lists, origin: IntArray) -> Lists | None:
+        """Neighbour lists of ``old`` brought up to date for this pool; None where that is no gain.
+
+        :param origin: as for ``replaced``.
+        """
+        if self._kernels is None or not (self._positive and old._positive):
+            return None
+        added = np.flatnonzero(origin < 0)
+        columns = in_threads(self.unrounded_column, added.tolist(), self._threads)
+        carried = carried_lists(
+            old._index,
+            self._index,
+            lists,
+            origin=origin,
+            new_columns=np.array(columns).reshape(len(added), len(self)),
+            k1=self._parameters.k1,
+            decimals=self.decimals,
+            kernels=self._kernels,
+            threads=self._threads,
+        )
+        short = np.flatnonzero(
+            (carried.neighbours.indices[:, SHORTEST - 1] < 0) & (carried.left_out > -np.inf)
+        )
+        asked = self.neighbours(WIDTH, queries=short)
+        for whole, piece in zip(carried.neighbours, asked, strict=True):
+            whole[short] = piece
+        carried.left_out[short] = asked.similarities[:, -1]
+        logger.debug(
+            "neighbour lists: %d new texts, %d of %d lists made anew", len(added), len(short), len(self)
+        )
+        return carried
 
     def __len__(self) -> int:
         return len(self._index)
@@ -68,6 +127,11 @@ class Bm25:
     @property
     def _kernels(self) -> Any | None:
         return kernels() if self._compiled else None
+
+    @property
+    def _positive(self) -> bool:
+        """Whether sums are free of cancellation, on which the bounds of fast paths rest."""
+        return bool((self._index.term_weights >= 0).all())
 
     @cached_property
     def _postings(self) -> Postings:
@@ -100,18 +164,23 @@ class Bm25:
         return rounded((totals - self._unrounded_self_similarity()) / (len(self) - 1), self.decimals)
 
     def column(self, d: int) -> FloatArray:
+        return rounded(self.unrounded_column(d), self.decimals)
+
+    def unrounded_column(self, d: int) -> FloatArray:
+        """(n,): S[:, d]."""
         index = self._index
         if self._kernels is None:
             impacts = np.zeros(len(index.term_weights))
             part = slice(index.starts[d], index.starts[d + 1])
             impacts[index.terms[part]] = index.impacts[part]
-            return rounded(self._frequencies @ impacts, self.decimals)
+            product: FloatArray = self._frequencies @ impacts
+            return product
         total = np.zeros(len(self))
         pointers, documents, counts, _ = self._postings
         self._kernels.add_column(
             index.starts, index.terms, index.impacts, pointers, documents, counts, d, total
         )
-        return rounded(total, self.decimals)
+        return total
 
     def block(self, queries: IntArray, documents: IntArray | None = None) -> FloatArray:
         impacts = self._impacts if documents is None else self._impacts[documents]
@@ -127,9 +196,7 @@ class Bm25:
         candidates = np.ones(len(self), dtype=np.bool_) if candidates is None else candidates
         if self._kernels is None:
             return self._plain_neighbours(k, queries, np.flatnonzero(candidates))
-        # The float32 error bound holds for sums without cancellation.
-        positive = bool((self._index.term_weights >= 0).all())
-        if not positive:
+        if not self._positive:
             return exact_neighbours(
                 self._index,
                 self._postings,

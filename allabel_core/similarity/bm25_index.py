@@ -34,13 +34,17 @@ class Postings(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bm25Index:
-    """Rows as in ``TermCounts``; ``impacts``: what one occurrence of the term in a query adds."""
+    """Rows as in ``TermCounts``; ``impacts``: what one occurrence of the term in a query adds.
+
+    ``average_length``: tokens of a text, on average; 1 where no text has any.
+    """
 
     starts: IntArray
     terms: Int32Array
     counts: FloatArray
     impacts: FloatArray
     term_weights: FloatArray
+    average_length: float
 
     @classmethod
     def build(cls, rows: TermCounts, parameters: Bm25Parameters) -> Bm25Index:
@@ -53,7 +57,7 @@ class Bm25Index:
         counts = rows.counts.astype(np.float64)
         saturation = np.repeat(k1 * (1 - b + b * lengths / average_length), np.diff(rows.starts))
         impacts = weights[rows.terms] * (counts * (k1 + 1) / (counts + saturation))
-        return cls(rows.starts, rows.terms, counts, impacts, weights)
+        return cls(rows.starts, rows.terms, counts, impacts, weights, average_length)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -85,14 +89,17 @@ class Bm25Index:
 
 
 def term_weights(rows: TermCounts, epsilon: float) -> FloatArray:
-    """(terms,) inverse document frequencies; negative ones become ``epsilon`` x the average."""
+    """(terms,) inverse document frequencies; negative ones become ``epsilon`` x the average.
+
+    Terms that no text has (any more) weigh 0 and do not count in the average.
+    """
     n = len(rows.starts) - 1
-    frequencies, which = np.unique(
-        np.bincount(rows.terms, minlength=len(rows.vocabulary)), return_inverse=True
-    )
-    by_frequency = [math.log(n - f + 0.5) - math.log(f + 0.5) for f in frequencies.tolist()]
+    documents = np.bincount(rows.terms, minlength=len(rows.vocabulary))
+    frequencies, which = np.unique(documents, return_inverse=True)
+    by_frequency = [math.log(n - f + 0.5) - math.log(f + 0.5) if f else 0.0 for f in frequencies.tolist()]
     weights: FloatArray = np.array(by_frequency, dtype=np.float64)[which]
-    if len(weights):
+    present = int(np.count_nonzero(documents))
+    if present:
         # Added one by one in first-seen order, as rank_bm25 does.
-        weights[weights < 0] = epsilon * (sum(weights.tolist()) / len(weights))
+        weights[weights < 0] = epsilon * (sum(weights.tolist()) / present)
     return weights

@@ -37,6 +37,24 @@ class TermCounts:
         return lengths
 
 
+def chosen_rows(rows: TermCounts, which: IntArray) -> TermCounts:
+    """The rows ``which``, in that order."""
+    lengths = np.diff(rows.starts)[which]
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    places = np.arange(starts[-1]) + np.repeat(rows.starts[which] - starts[:-1], lengths)
+    return TermCounts(starts, rows.terms[places], rows.counts[places], rows.vocabulary)
+
+
+def joined_rows(first: TermCounts, second: TermCounts) -> TermCounts:
+    """The rows of both, in the vocabulary of ``second``, which continues that of ``first``."""
+    return TermCounts(
+        starts=np.concatenate([first.starts, first.starts[-1] + second.starts[1:]]),
+        terms=np.concatenate([first.terms, second.terms]),
+        counts=np.concatenate([first.counts, second.counts]),
+        vocabulary=second.vocabulary,
+    )
+
+
 class _Chunk(NamedTuple):
     """Rows of some of the texts; ``words`` are their distinct terms as first seen, ``terms`` index them."""
 
@@ -47,17 +65,23 @@ class _Chunk(NamedTuple):
 
 
 def count_terms(
-    texts: Sequence[str], tokenizer: Tokenizer, *, kernels: Any | None = None, threads: int = 1
+    texts: Sequence[str],
+    tokenizer: Tokenizer,
+    *,
+    known: Sequence[str] = (),
+    kernels: Any | None = None,
+    threads: int = 1,
 ) -> TermCounts:
     """Tokenise every text and count its terms.
 
+    :param known: terms that keep the ids that they have, their places in it.
     :param kernels: the compiled kernels, which know the default tokeniser and run in ``threads``
         threads; other tokenisers are called one text at a time.
     """
     if kernels is None or tokenizer is not tokenize:
-        return _merged([_count_by_calling(texts, tokenizer)])
+        return _merged([_count_by_calling(texts, tokenizer)], known)
     parts = [texts[start : start + _TEXTS_AT_ONCE] for start in range(0, len(texts), _TEXTS_AT_ONCE)]
-    return _merged(in_threads(lambda part: _count_compiled(part, kernels), parts, threads))
+    return _merged(in_threads(lambda part: _count_compiled(part, kernels), parts, threads), known)
 
 
 def _count_by_calling(texts: Sequence[str], tokenizer: Tokenizer) -> _Chunk:
@@ -100,9 +124,9 @@ def _word_characters() -> BoolArray:
     return table
 
 
-def _merged(chunks: list[_Chunk]) -> TermCounts:
+def _merged(chunks: list[_Chunk], known: Sequence[str]) -> TermCounts:
     """One numbering for all chunks, in first-seen order since the chunks are in order."""
-    vocabulary: dict[str, int] = {}
+    vocabulary: dict[str, int] = {term: i for i, term in enumerate(known)}
     terms: list[Int32Array] = []
     sizes: list[IntArray] = [np.zeros(1, dtype=np.int64)]
     for chunk in chunks:

@@ -43,7 +43,12 @@ class Embeddings:
         return rounded((totals - self._unrounded_self_similarity()) / (n - 1), self.decimals)
 
     def column(self, d: int) -> FloatArray:
-        return rounded(self._unit @ self._unit[d], self.decimals)
+        return rounded(self.unrounded_column(d), self.decimals)
+
+    def unrounded_column(self, d: int) -> FloatArray:
+        """(n,): S[:, d]."""
+        column: FloatArray = self._unit @ self._unit[d]
+        return column
 
     def block(self, queries: IntArray, documents: IntArray | None = None) -> FloatArray:
         return rounded(self._rows(queries, documents), self.decimals)
