@@ -1,4 +1,6 @@
+import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,3 +79,10 @@ def test_what_cannot_be_used_is_named(arguments, message):
 def test_costs_that_cannot_be_used_are_named(costs):
     with pytest.raises(InvalidInputError, match="costs must be 8 numbers above 0"):
         select_by(Bm25(TEXTS), SelectionRequest(budget=3, costs=np.array(costs)))
+
+
+def test_the_example_of_the_docs_runs(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "selection.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(example, {})
+    assert capsys.readouterr().out.count("best demonstration so far") == 2
