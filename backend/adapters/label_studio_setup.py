@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from ..errors import LabelStudioUnauthorisedError
+from ..errors import LabelStudioError, LabelStudioRejectedError, LabelStudioUnauthorisedError
 from .label_studio_http import LabelStudioHttp
 
 logger = logging.getLogger(__name__)
@@ -114,10 +114,11 @@ def secure_webhook(http: LabelStudioHttp, project_id: int, url: str, headers: di
     return not ours or bool(wrong)
 
 
-def _explained(error: LabelStudioUnauthorisedError) -> LabelStudioUnauthorisedError:
+def _explained(error: LabelStudioUnauthorisedError) -> LabelStudioError:
+    """Label Studio answers 403 to an address that it may not call, as to a token without the right."""
     if "reserved network" not in str(error):
         return error
-    return LabelStudioUnauthorisedError(
+    return LabelStudioRejectedError(
         f"{error}. Label Studio refuses private addresses; start it with ML_BLOCK_LOCAL_IP=false and "
         "SSRF_PROTECTION_ENABLED=false, or give this backend a public address (BACKEND_URL)"
     )

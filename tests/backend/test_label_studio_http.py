@@ -260,3 +260,16 @@ def test_pages_go_on_after_the_last_id_and_report_progress() -> None:
 
 def test_an_empty_project_has_no_tasks() -> None:
     assert list(Studio(ok({"tasks": [], "total": 0})).client().tasks(7)) == []
+
+
+def test_an_address_that_label_studio_may_not_call_is_explained() -> None:
+    refusal = {"detail": "URL resolves to a reserved network address (block: 10.0.0.0/8)"}
+    studio = Studio(ok([]), httpx.Response(403, json=refusal))
+    with pytest.raises(LabelStudioRejectedError, match="ML_BLOCK_LOCAL_IP=false"):
+        studio.client().connect_backend(1, url="http://b", title="T", extra_params={}, auth=None)
+
+
+def test_a_right_that_is_missing_stays_one() -> None:
+    studio = Studio(ok([]), httpx.Response(403, json={"detail": "No permission."}))
+    with pytest.raises(LabelStudioUnauthorisedError, match="No permission"):
+        studio.client().secure_webhook(1, url="http://b/webhook", headers={})
