@@ -183,6 +183,48 @@ def exact_rows(starts, terms, counts, pointers, documents, impacts, queries, all
 
 
 @njit(nogil=True, cache=True)
+def row_sums(starts, terms, counts, values, out):
+    """out[i] = sum over the terms of text i of count x value of the term."""
+    for i in range(len(starts) - 1):
+        for j in range(starts[i], starts[i + 1]):
+            out[i] += counts[j] * values[terms[j]]
+
+
+@njit(nogil=True, cache=True)
+def insert_sorted(queries, documents, values, scale, left_out, found, compared, unrounded):
+    """Insert (query, document, value) where the rounded value is above ``left_out``, best first.
+
+    What falls off the end of a list raises its ``left_out``.
+    """
+    last = found.shape[1] - 1
+    for i in range(len(queries)):
+        q, d, value = queries[i], documents[i], values[i]
+        if d < 0 or d == q or value <= left_out[q]:
+            continue
+        key = np.rint(value * scale) / scale
+        place = last + 1
+        while place > 0 and _precedes(key, d, compared[q, place - 1], found[q, place - 1]):
+            place -= 1
+        if place > last:
+            left_out[q] = max(left_out[q], key)
+            continue
+        if found[q, last] >= 0:
+            left_out[q] = max(left_out[q], compared[q, last])
+        for later in range(last, place, -1):
+            found[q, later] = found[q, later - 1]
+            compared[q, later] = compared[q, later - 1]
+            unrounded[q, later] = unrounded[q, later - 1]
+        found[q, place] = d
+        compared[q, place] = key
+        unrounded[q, place] = value
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _precedes(key, document, other_key, other_document):
+    return other_document < 0 or key > other_key or (key == other_key and document < other_document)
+
+
+@njit(nogil=True, cache=True)
 def add_column(starts, terms, impacts, pointers, documents, counts, d, out):
     """out += S[:, d]: for each term of d, its impact times its count in every text that has it."""
     for j in range(starts[d], starts[d + 1]):

@@ -78,7 +78,7 @@ class Bm25:
         kept, added = np.flatnonzero(origin >= 0), np.flatnonzero(origin < 0)
         index = self._index
         known = TermCounts(index.starts, index.terms, index.counts.astype(np.int32), self._vocabulary)
-        new = count_terms([texts[i] for i in added], self._tokenizer, known=list(self._vocabulary))
+        new = count_terms([texts[i] for i in added], self._tokenizer, known=self._vocabulary)
         rows = joined_rows(chosen_rows(known, origin[kept]), new)
         in_order = np.concatenate([kept, added])
         if (np.diff(in_order) < 0).any():

@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 
 from allabel_core.similarity.accelerate import in_threads
-from allabel_core.similarity.base import Neighbours
 from allabel_core.similarity.bm25_index import Bm25Index
 from allabel_core.similarity.remembering import WIDTH, Lists
-from allabel_core.similarity.topk import no_neighbours, rounded
+from allabel_core.similarity.topk import no_neighbours
 from allabel_core.types import FloatArray, IntArray
 
 _RESCORED = 8
@@ -56,21 +55,28 @@ def carried_lists(
     left_out = np.full(n, np.inf)
     unlisted = lists.neighbours.similarities[origin[kept], _RESCORED]
     unlisted = np.where(np.isneginf(unlisted), lists.left_out[origin[kept]], unlisted)
-    slack = _slack(old, new, k1)[kept]
+    slack = _slack(old, new, k1, kernels)[kept]
     left_out[kept] = _GROWTH * unlisted + slack + 4 * 10.0**-decimals
-    return _merged(listed, scores, added, new_columns, left_out, decimals)
+    found = no_neighbours(n, WIDTH)
+    lists_as_arrays = (left_out, found.indices, found.similarities, found.unrounded)
+    queries = np.repeat(np.arange(n), _RESCORED)
+    kernels.insert_sorted(queries, listed.ravel(), scores.ravel(), 10.0**decimals, *lists_as_arrays)
+    places, queries = np.nonzero(new_columns > left_out)
+    values = new_columns[places, queries]
+    kernels.insert_sorted(queries, added[places], values, 10.0**decimals, *lists_as_arrays)
+    return Lists(found, left_out)
 
 
-def _slack(old: Bm25Index, new: Bm25Index, k1: float) -> FloatArray:
+def _slack(old: Bm25Index, new: Bm25Index, k1: float, kernels: Any) -> FloatArray:
     """(n,): the sum in the bound above, for every text of the new pool as a query."""
     before = np.zeros(len(new.term_weights))
     before[: len(old.term_weights)] = old.term_weights
     stretch = max(1.0, new.average_length / old.average_length)
     excess = np.maximum(0.0, stretch * new.term_weights - _GROWTH * before) * (k1 + 1)
     # A term that no old text has adds nothing to the similarity of two old texts.
-    excess[np.bincount(old.terms, minlength=len(excess)) == 0] = 0.0
-    sums = np.concatenate([[0.0], np.cumsum(new.counts * excess[new.terms])])
-    slack: FloatArray = sums[new.starts[1:]] - sums[new.starts[:-1]]
+    excess[len(old.term_weights) :] = 0.0
+    slack = np.zeros(len(new))
+    kernels.row_sums(new.starts, new.terms, new.counts, excess, slack)
     return slack
 
 
@@ -85,35 +91,3 @@ def _rescored(new: Bm25Index, listed: IntArray, kernels: Any, threads: int) -> F
     starts = range(0, len(listed), _QUERIES_AT_ONCE)
     in_threads(score, [slice(start, start + _QUERIES_AT_ONCE) for start in starts], threads)
     return scores
-
-
-def _merged(
-    listed: IntArray,
-    scores: FloatArray,
-    added: IntArray,
-    new_columns: FloatArray,
-    left_out: FloatArray,
-    decimals: int,
-) -> Lists:
-    """Listed and new texts that are certainly more similar than what is left out, most similar first."""
-    queries, places = np.nonzero((listed >= 0) & (scores > left_out[:, None]))
-    new_places, new_queries = np.nonzero(new_columns > left_out)
-    documents = np.concatenate([listed[queries, places], added[new_places]])
-    unrounded = np.concatenate([scores[queries, places], new_columns[new_places, new_queries]])
-    queries = np.concatenate([queries, new_queries])
-    other = queries != documents
-    queries, documents, unrounded = queries[other], documents[other], unrounded[other]
-    compared = rounded(unrounded, decimals)
-    order = np.lexsort((documents, -compared, queries))
-    queries, documents = queries[order], documents[order]
-    first = np.searchsorted(queries, np.arange(len(listed)))
-    rank = np.arange(len(queries)) - first[queries]
-    # Texts beyond the width are left out too, and the bound must say so.
-    beyond = rank == WIDTH
-    left_out[queries[beyond]] = compared[order][beyond]
-    fits = rank < WIDTH
-    found: Neighbours = no_neighbours(len(listed), WIDTH)
-    found.indices[queries[fits], rank[fits]] = documents[fits]
-    found.similarities[queries[fits], rank[fits]] = compared[order][fits]
-    found.unrounded[queries[fits], rank[fits]] = unrounded[order][fits]
-    return Lists(found, left_out)

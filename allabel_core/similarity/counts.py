@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
@@ -68,13 +68,13 @@ def count_terms(
     texts: Sequence[str],
     tokenizer: Tokenizer,
     *,
-    known: Sequence[str] = (),
+    known: Mapping[str, int] | None = None,
     kernels: Any | None = None,
     threads: int = 1,
 ) -> TermCounts:
     """Tokenise every text and count its terms.
 
-    :param known: terms that keep the ids that they have, their places in it.
+    :param known: terms that keep the ids that they have; new ones follow.
     :param kernels: the compiled kernels, which know the default tokeniser and run in ``threads``
         threads; other tokenisers are called one text at a time.
     """
@@ -124,9 +124,9 @@ def _word_characters() -> BoolArray:
     return table
 
 
-def _merged(chunks: list[_Chunk], known: Sequence[str]) -> TermCounts:
+def _merged(chunks: list[_Chunk], known: Mapping[str, int] | None) -> TermCounts:
     """One numbering for all chunks, in first-seen order since the chunks are in order."""
-    vocabulary: dict[str, int] = {term: i for i, term in enumerate(known)}
+    vocabulary = dict(known or {})
     terms: list[Int32Array] = []
     sizes: list[IntArray] = [np.zeros(1, dtype=np.int64)]
     for chunk in chunks:

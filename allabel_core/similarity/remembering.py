@@ -105,14 +105,16 @@ class Remembering:
         return found, (place[:, -1] >= k - 1) | everything
 
     def _nearest_by_columns(self, queries: IntArray, documents: IntArray) -> Neighbours:
-        found = no_neighbours(len(queries), 1)
+        nearest = no_neighbours(len(self), 1)
+        best = nearest.similarities[:, 0]
         for d in documents.tolist():
-            similarities, unrounded = (part[queries] for part in self._column(d))
-            closer = (similarities > found.similarities[:, 0]) & (queries != d)
-            found.indices[closer, 0] = d
-            found.similarities[closer, 0] = similarities[closer]
-            found.unrounded[closer, 0] = unrounded[closer]
-        return found
+            similarities, unrounded = self._column(d)
+            closer = np.flatnonzero(similarities > best)
+            closer = closer[closer != d]
+            nearest.indices[closer, 0] = d
+            best[closer] = similarities[closer]
+            nearest.unrounded[closer, 0] = unrounded[closer]
+        return Neighbours(nearest.indices[queries], nearest.similarities[queries], nearest.unrounded[queries])
 
     def _columns_to_keep(self) -> int:
         return _COLUMN_BYTES // max(1, 16 * len(self))

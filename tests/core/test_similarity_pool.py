@@ -91,7 +91,7 @@ def test_most_lists_survive_a_few_new_texts(monkeypatch):
 
 
 def test_a_bound_that_promises_too_much_would_be_noticed(monkeypatch, compiled):
-    monkeypatch.setattr(bm25_update, "_slack", lambda old, new, k1: np.full(len(new), -1e9))
+    monkeypatch.setattr(bm25_update, "_slack", lambda old, new, k1, kernels: np.full(len(new), -1e9))
     texts = made_up(400, 5)
     pool = Pool()
     pool.similarity(texts).lists  # noqa: B018 - made when first needed
