@@ -80,18 +80,19 @@ class Endpoint:
             allowed = retries_allowed if outcome.retries is None else min(outcome.retries, retries_allowed)
             if attempt >= allowed or self._must_wait_too_long(outcome):
                 return self._given_up(outcome)
-            wait = _wait_seconds(attempt, outcome.wait_seconds)
-            logger.info("%s, retry %d in %.1f s", outcome.failure.kind, attempt + 1, wait)
-            await asyncio.sleep(wait)
+            logger.info("%s, retry %d", outcome.failure.kind, attempt + 1)
+            if not outcome.wait_seconds:
+                await asyncio.sleep(_backoff_seconds(attempt))
             if self._breaker.is_open():
                 return self._down()
             attempt += 1
 
     async def _attempt(self, body: dict[str, Any], form: Form, max_answer_tokens: int) -> Reply | Trouble:
         loop = asyncio.get_running_loop()
-        # Another text of this batch was told to wait: so must this one.
+        # This text, or another of the batch, was told to wait. Never less than that, and spread out,
+        # so that not all come back at once.
         while (wait := self._resume_at - loop.time()) > 0:
-            await asyncio.sleep(wait)
+            await asyncio.sleep(wait + _jitter.uniform(0.0, 0.25 + 0.1 * wait))
         try:
             async with asyncio.timeout(self._config.timeout_seconds):
                 content = await self._fetch(body, form, bytes_allowed(max_answer_tokens))
@@ -139,12 +140,9 @@ class Endpoint:
         return Trouble(ModelFailure("unreachable", message), retries=None)
 
 
-def _wait_seconds(attempt: int, asked: float | None) -> float:
-    """Never less than the provider asks for; spread out, so that not all come back at once."""
-    if asked is not None:
-        return asked + _jitter.uniform(0.0, 0.25 + 0.1 * asked)
-    backoff = min(_LONGEST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2**attempt)
-    return _jitter.uniform(0.5 * backoff, backoff)
+def _backoff_seconds(attempt: int) -> float:
+    longest = min(_LONGEST_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2**attempt)
+    return _jitter.uniform(0.5 * longest, longest)
 
 
 def _decoded(content: bytes) -> Any:

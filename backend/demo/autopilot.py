@@ -10,8 +10,8 @@ from allabel_core.errors import AllabelError
 from allabel_core.metrics import score_entities
 from allabel_core.types import Document
 
-from ..adapters.label_config import LabelingInterface
-from ..adapters.label_studio_results import document_from_annotation, result_from_spans
+from ..labeling.label_config import LabelingInterface
+from ..labeling.results import document_from_annotation, result_from_spans
 
 
 class Annotator(Protocol):

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from ..adapters.label_config import parse_label_config
 from ..adapters.label_studio import LabelStudioClient
 from ..bootstrap import build_tools
+from ..labeling.label_config import parse_label_config
 from ..settings import read_settings
 from ..usecases.connect import TITLE
 from ..usecases.report import report
@@ -74,7 +74,6 @@ def run_demo(
     summary: dict[str, object] | None = None
     try:
         with ExitStack() as stack:
-            stack.callback(screen.say, "Everything is stopped.")
             demo = _start(options, screen, stack)
             summary = demo.fly() if autopilot else None
             if not exit_after:
@@ -193,6 +192,7 @@ def _start(options: Options, screen: Screen, stack: ExitStack) -> Demo:
     directory = DIRECTORY.resolve()
     state = DemoState.load(directory)
     _require_ports(options)
+    stack.callback(screen.say, "Everything is stopped.")
     redis = RedisServer(directory / "redis", _kept_port(state, "redis"), persistent=True)
     environment = Path(os.environ.get("LABEL_STUDIO_ENVIRONMENT", LABEL_STUDIO_ENVIRONMENT))
     label_studio = LabelStudioServer(

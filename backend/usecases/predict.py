@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ..adapters.label_config import parse_label_config, task_text
 from ..errors import LabelConfigError
+from ..labeling.label_config import parse_label_config, task_text
 from ..ports import Suggestion
 from .connect import register
 from .publish import place_score

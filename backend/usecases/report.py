@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 
 from allabel_core.metrics import Scores, score_entities
 
-from ..adapters.label_config import parse_label_config
-from ..adapters.label_studio_results import document_from_annotation
+from ..labeling.label_config import parse_label_config
+from ..labeling.results import document_from_annotation
 from ..ports import Spending
 from .tools import Tools
 

@@ -8,14 +8,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from allabel_core.retrieval import DemonstrationIndex
-
 from allabel_core.grounding import GroundingPolicy, ground, learn_policy
 from allabel_core.prompting import Form, LabelSet, Prompt, build_prompt, fit_demonstrations, parse_answer
+from allabel_core.retrieval import DemonstrationIndex
 
-from ..adapters.label_config import LabelingInterface, parse_label_config
-from ..adapters.label_studio_results import result_from_spans
 from ..errors import LanguageModelError
+from ..labeling.label_config import LabelingInterface, parse_label_config
+from ..labeling.results import result_from_spans
 from ..ports import Answer, LanguageModel, ModelFailure, StoredDemonstration, Suggestion
 from .publish import publish
 from .tools import Tools

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from allabel_core.errors import AllabelError
 
-from ..adapters.label_config import LabelingInterface, parse_label_config, task_text
-from ..adapters.label_studio_results import document_from_annotation
 from ..errors import LabelConfigError, LabelStudioNotFoundError
+from ..labeling.label_config import LabelingInterface, parse_label_config, task_text
+from ..labeling.results import document_from_annotation
 from ..ports import Annotation, Project, QueueEntry, StoredDemonstration, Task
 from .connect import describe_progress, set_up
 from .publish import publish

@@ -2,10 +2,10 @@ import pytest
 
 from allabel_core.errors import AllabelError
 from allabel_core.types import Document, Span
-from backend.adapters.label_config import parse_label_config
-from backend.adapters.label_studio_results import result_from_spans
 from backend.demo.autopilot import Autopilot
 from backend.demo.projects import label_config
+from backend.labeling.label_config import parse_label_config
+from backend.labeling.results import result_from_spans
 
 INTERFACE = parse_label_config(label_config(["Fruit", "Animal"]))
 GOLD = {

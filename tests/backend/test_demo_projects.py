@@ -7,7 +7,6 @@ import types
 import pytest
 from rich.console import Console
 
-from backend.adapters.label_config import parse_label_config
 from backend.demo import label_studio_environment
 from backend.demo.embedded_model import EmbeddedModel
 from backend.demo.processes import ServiceError, silent
@@ -15,6 +14,7 @@ from backend.demo.product import uses_own_endpoint
 from backend.demo.projects import DemoState, ensure_project, gold_by_task, label_config, read_data
 from backend.demo.screen import Screen
 from backend.errors import LabelStudioNotFoundError
+from backend.labeling.label_config import parse_label_config
 from backend.ports import Task
 
 

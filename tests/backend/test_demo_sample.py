@@ -6,7 +6,6 @@ import pytest
 
 from allabel_core.errors import InvalidInputError
 from allabel_core.types import Span
-from backend.adapters.label_config import parse_label_config
 from backend.demo.sample import (
     INSTRUCTIONS,
     LABEL_CONFIG,
@@ -16,6 +15,7 @@ from backend.demo.sample import (
     parse_line,
     source_documents,
 )
+from backend.labeling.label_config import parse_label_config
 
 DOCUMENTS = list(source_documents())
 

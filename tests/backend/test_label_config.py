@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from backend.adapters.label_config import parse_label_config, task_text
 from backend.errors import LabelConfigError
+from backend.labeling.label_config import parse_label_config, task_text
 
 PLAIN = """
 <View>

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from allabel_core.types import Document
-from backend.adapters.label_config import parse_label_config
 from backend.adapters.label_studio import LabelStudioClient
-from backend.adapters.label_studio_results import result_from_spans
 from backend.bootstrap import build_tools
 from backend.demo.product import BackendServer, Worker, product_environment
 from backend.demo.sample import INSTRUCTIONS, LABEL_CONFIG, SAMPLE
 from backend.demo.services import LabelStudioServer, ModelServer, RedisServer
 from backend.importers import read_tasks
+from backend.labeling.label_config import parse_label_config
+from backend.labeling.results import result_from_spans
 from backend.settings import read_settings
 from backend.usecases.tools import Tools
 

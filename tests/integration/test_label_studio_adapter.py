@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,12 +14,13 @@ import pytest
 
 from allabel_core.types import Relation, Span
 from backend.adapters import label_studio as adapter
-from backend.adapters.label_config import parse_label_config, task_text
 from backend.adapters.label_studio import LabelStudioClient
-from backend.adapters.label_studio_results import document_from_annotation, result_from_spans
 from backend.demo.services import LabelStudioServer
 from backend.errors import LabelStudioNotFoundError, LabelStudioRejectedError, LabelStudioUnauthorisedError
+from backend.labeling.label_config import parse_label_config, task_text
+from backend.labeling.results import document_from_annotation, result_from_spans
 from backend.ports import PublishedPrediction
+from tests.integration.stack import Stack
 
 pytestmark = pytest.mark.slow
 
@@ -72,10 +71,9 @@ class RecordingBackend:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
-    environment = Path(os.environ.get("LABEL_STUDIO_ENVIRONMENT") or ".label-studio")
-    with LabelStudioServer(tmp_path_factory.mktemp("label-studio"), environment=environment) as running:
-        yield running
+def server(stack: Stack) -> LabelStudioServer:
+    """The session's Label Studio; the stack's own worker knows nothing of the projects made here."""
+    return stack.label_studio
 
 
 @pytest.fixture(scope="module")
@@ -160,22 +158,13 @@ def test_a_personal_access_token_serves_and_a_refused_one_is_explained(
     token = raw.post("/api/token/", json={}).raise_for_status().json()["token"]
     personal = LabelStudioClient(server.base_url, token)
     wrong = LabelStudioClient(server.base_url, "0" * 40)
-    legacy = LabelStudioClient(server.base_url, server.token)
-    switch = {"api_tokens_enabled": True, "legacy_api_tokens_enabled": False}
     try:
         assert personal.check().startswith("1.")
-        raw.post("/api/jwt/settings", json=switch).raise_for_status()
-        for refused in (wrong, legacy):
-            with pytest.raises(LabelStudioUnauthorisedError, match="personal access token"):
-                refused.check()
-        access = raw.post("/api/token/refresh/", json={"refresh": token}).raise_for_status().json()["access"]
-        bearer = {"Authorization": f"Bearer {access}"}
-        switch["legacy_api_tokens_enabled"] = True
-        raw.post("/api/jwt/settings", json=switch, headers=bearer).raise_for_status()
-        assert legacy.check().startswith("1.")
+        with pytest.raises(LabelStudioUnauthorisedError, match="personal access token"):
+            wrong.check()
     finally:
-        for made in (personal, wrong, legacy):
-            made.close()
+        personal.close()
+        wrong.close()
 
 
 def test_connecting_twice_leaves_one_model_and_one_webhook(

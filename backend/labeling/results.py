@@ -10,7 +10,7 @@ from typing import Any
 from allabel_core.types import Document, Relation, Span
 
 from .label_config import LabelingInterface
-from .label_studio_offsets import from_utf16, locate, to_utf16
+from .offsets import from_utf16, locate, to_utf16
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allabel_core.types import Relation, Span
-from backend.adapters.label_config import LabelingInterface, parse_label_config
-from backend.adapters.label_studio_offsets import from_utf16, locate, to_utf16
-from backend.adapters.label_studio_results import document_from_annotation, result_from_spans
+from backend.labeling.label_config import LabelingInterface, parse_label_config
+from backend.labeling.offsets import from_utf16, locate, to_utf16
+from backend.labeling.results import document_from_annotation, result_from_spans
 
 TEXT = parse_label_config(
     """<View><Relations><Relation value="of"/></Relations>
