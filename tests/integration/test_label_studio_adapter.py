@@ -20,7 +20,7 @@ from backend.errors import LabelStudioNotFoundError, LabelStudioRejectedError, L
 from backend.labeling.label_config import parse_label_config, task_text
 from backend.labeling.results import document_from_annotation, result_from_spans
 from backend.ports import PublishedPrediction
-from tests.integration.stack import Stack
+from stack import Stack
 
 pytestmark = pytest.mark.slow
 
