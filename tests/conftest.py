@@ -1,1 +1,18 @@
-"""Its place makes what lies beside it importable from every test: fakes and scripted servers."""
+"""Its place makes what lies beside it importable from every test: fakes, scripted servers, the stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from stack import Stack, start
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One real stack for the whole session: it takes a minute to start."""
+    running, stops = start(tmp_path_factory.mktemp("stack"))
+    yield running
+    for stop in reversed(stops):
+        stop()

@@ -16,7 +16,7 @@ from backend.settings import read_settings
 from backend.usecases.connect import SECRET_HEADER
 from backend.usecases.ranking import Ranker
 from backend.usecases.tools import Tools
-from tests.fakes import LABEL_CONFIG, FakeLabelStudio
+from fakes import LABEL_CONFIG, FakeLabelStudio
 
 SETUP = {"project": "3.1700000000", "schema": LABEL_CONFIG, "hostname": "http://ls", "access_token": "t0ken"}
 SECRET = {SECRET_HEADER: "secret"}

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
-from scripted_llm import Abilities, Request, ScriptedLlm, error, reply
 
 from allabel_core.prompting import LabelSet, Prompt, build_prompt
 from backend.adapters import llm_cache
@@ -19,6 +18,7 @@ from backend.adapters.llm_config import LlmConfig, Prices
 from backend.adapters.llm_store import MemoryKeyValue
 from backend.errors import LanguageModelError
 from backend.ports import Answer, LanguageModel, ModelFailure
+from scripted_llm import Abilities, Request, ScriptedLlm, error, reply
 
 LABELS = LabelSet(("Material", "Amount"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripted_llm import Abilities, ScriptedLlm, error
 
 from allabel_core.prompting import LabelSet, build_prompt
 from backend.adapters.llm import NO_PROJECT, OpenAiModel
@@ -13,6 +12,7 @@ from backend.adapters.llm_config import LlmConfig
 from backend.adapters.llm_store import MemoryKeyValue
 from backend.errors import LanguageModelError
 from backend.ports import Answer, ModelFailure
+from scripted_llm import Abilities, ScriptedLlm, error
 
 PROMPT = build_prompt(LabelSet(("Material",)), [], "BaTiO3")
 

@@ -24,7 +24,7 @@ from backend.usecases.report import report
 from backend.usecases.suggest import suggest
 from backend.usecases.sync import sync
 from backend.usecases.tools import Tools
-from tests.fakes import LABEL_CONFIG, FakeLabelStudio, ScriptedModel
+from fakes import LABEL_CONFIG, FakeLabelStudio, ScriptedModel
 
 PROJECT = 1
 FRUITS = ("apple", "pear", "plum", "cherry", "quince")

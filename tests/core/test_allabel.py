@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracle import MatrixSimilarity
 
 from allabel_core import SelectionRequest, select, select_by
 from allabel_core.selection.allabel import stage_quotas
 from allabel_core.selection.diversity import pick_diverse
 from allabel_core.selection.sumrank import count_votes, nearest_before
 from allabel_core.selection.uncertainty import weak_points
+from oracle import MatrixSimilarity
 
 SIMILARITY = MatrixSimilarity(
     [

@@ -23,13 +23,16 @@ def words(text: str) -> int:
         ("", 0),
         ("iron", 2),
         ("the cat", 2),
-        ("10 mL", 3),
+        ("10 mL", 4),
         ("H2O", 3),
         ("a, b", 3),
         ("дом", 3),
         ("北京", 4),
         ("👍", 3),
         ("a\nb", 3),
+        ("NaCl", 2),
+        ("ABS", 2),
+        ("a         b", 4),
     ],
 )
 def test_token_estimates_by_hand(text: str, tokens: int) -> None:

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import oracle
 from allabel_core import Embeddings, select
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

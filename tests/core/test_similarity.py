@@ -6,12 +6,12 @@ import re
 from contextlib import contextmanager
 
 import numpy as np
-import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
 
+import oracle
 from allabel_core import Bm25, Embeddings, InvalidInputError, MissingExtraError, select
 from allabel_core.similarity import bm25, bm25_neighbours, counts
 from allabel_core.similarity.accelerate import kernels

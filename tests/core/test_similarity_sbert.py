@@ -6,9 +6,9 @@ import importlib.util
 import sys
 
 import numpy as np
-import oracle
 import pytest
 
+import oracle
 from allabel_core import Embeddings, MissingExtraError, select
 from allabel_core.similarity.sbert import encode
 

@@ -10,7 +10,7 @@ import pytest
 
 from allabel_core import select
 from backend.usecases.connect import DESCRIPTION_MARK, SECRET_HEADER
-from tests.integration.stack import ROOT, SAMPLES, Stack, log_of
+from stack import ROOT, SAMPLES, Stack, log_of
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,7 @@ from backend.labeling.results import result_from_spans
 from backend.settings import read_settings
 from backend.usecases.tools import Tools
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SAMPLES: list[Document] = [task.gold for task in read_tasks(SAMPLE) if task.gold]
 SETTLED = ("ready", "budget_used", "finished")
 
