@@ -14,12 +14,11 @@ from allabel_core.grounding import GroundedSpan, Grounding
 from allabel_core.textmap import joins
 from allabel_core.types import Relation, Span
 
-# One alternative for each cost: a run of ASCII letters, any other ASCII character, a character of
-# two, of three and of four UTF-8 bytes.
+# One group for each cost: letters as in "Iron" or "iron", capitals, any other ASCII sign, a longer gap,
+# characters of two, of three and of four UTF-8 bytes.
 _TOKEN_COSTS = re.compile(
-    r"([A-Za-z]+)|([!-~])|([\u0080-\u07ff])|([\u0800-\uffff])|([\U00010000-\U0010ffff])"
+    r"([A-Z]?[a-z]+)|([A-Z]+)|([!-~])|(\s{2,})|([\u0080-\u07ff])|([\u0800-\uffff])|([\U00010000-\U0010ffff])"
 )
-_LETTERS_PER_TOKEN = 3
 _SENTENCE_END = re.compile(r"""[.!?…]["'”’)\]]*\s+|[。！？]+[”』」]*|\n\s*""")
 
 # How far from the middle of a sentence that is too long a place to cut it is looked for.
@@ -44,17 +43,22 @@ class Stitched(NamedTuple):
 
 
 def estimate_tokens(text: str) -> int:
-    """An upper estimate of the tokens of a text, whatever its script and the model's tokenizer.
+    """A high estimate of the tokens of a text, whatever its script and the model's tokenizer.
 
-    Three ASCII letters are one token, every digit and sign one, a character of two UTF-8 bytes one,
-    of three bytes two, of four bytes three; white space belongs to what follows it.
+    Three ASCII letters are one token, two capitals, every digit and sign, every line break; a
+    character of two UTF-8 bytes one, of three bytes two, of four bytes three. A single space belongs
+    to what follows it; of a longer gap, four spaces are one.
     """
     total = text.count("\n")
-    for run, ascii_sign, two_bytes, three_bytes, _ in _TOKEN_COSTS.findall(text):
-        if run:
-            total += -(-len(run) // _LETTERS_PER_TOKEN)
+    for letters, capitals, sign, gap, two_bytes, three_bytes, _ in _TOKEN_COSTS.findall(text):
+        if letters:
+            total += -(-len(letters) // 3)
+        elif capitals:
+            total += -(-len(capitals) // 2)
+        elif gap:
+            total += len(gap) // 4
         else:
-            total += 1 if ascii_sign or two_bytes else 2 if three_bytes else 3
+            total += 1 if sign or two_bytes else 2 if three_bytes else 3
     return total
 
 
@@ -78,27 +82,34 @@ def split_text(
         )
     bounds = _piece_bounds(text, max_tokens, count_tokens)
     costs = [count_tokens(text[a:b]) for a, b in pairwise(bounds)]
-    before = [0, *accumulate(costs)]
-    runs: list[tuple[int, int]] = []  # first piece, piece after the last
-    first = 0
-    while first < len(costs):
-        last = first + 1
-        while last < len(costs) and before[last + 1] - before[first] <= max_tokens:
-            last += 1
-        runs.append((first, last))
-        if last == len(costs):
-            break
-        room = min(overlap_tokens, max_tokens - costs[last])
-        nearest = last
-        while nearest - 1 > first and before[last] - before[nearest - 1] <= room:
-            nearest -= 1
-        first = nearest
+    runs = _packed(costs, max_tokens, overlap_tokens)
     middles = [(after[0] + run[1] + 1) // 2 for run, after in pairwise(runs)]
     own = [0, *middles, len(costs)]
     return tuple(
         Chunk(bounds[first], bounds[last], bounds[own[i]], bounds[own[i + 1]])
         for i, (first, last) in enumerate(runs)
     )
+
+
+def _packed(costs: Sequence[int], most: int, overlap: int) -> list[tuple[int, int]]:
+    """(first piece, piece after the last) of each chunk: as many pieces as it can hold, the first of
+    them repeated from the chunk before."""
+    before = [0, *accumulate(costs)]
+    runs: list[tuple[int, int]] = []
+    first = 0
+    while first < len(costs):
+        last = first + 1
+        while last < len(costs) and before[last + 1] - before[first] <= most:
+            last += 1
+        runs.append((first, last))
+        if last == len(costs):
+            break
+        room = min(overlap, most - costs[last])
+        repeated = last
+        while repeated - 1 > first and before[last] - before[repeated - 1] <= room:
+            repeated -= 1
+        first = repeated
+    return runs
 
 
 def _piece_bounds(text: str, max_tokens: int, count_tokens: Callable[[str], int]) -> list[int]:
