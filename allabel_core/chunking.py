@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
@@ -14,11 +15,9 @@ from allabel_core.grounding import GroundedSpan, Grounding
 from allabel_core.textmap import joins
 from allabel_core.types import Relation, Span
 
-# One group for each cost: letters as in "Iron" or "iron", capitals, any other ASCII sign, a longer gap,
-# characters of two, of three and of four UTF-8 bytes.
-_TOKEN_COSTS = re.compile(
-    r"([A-Z]?[a-z]+)|([A-Z]+)|([!-~])|(\s{2,})|([\u0080-\u07ff])|([\u0800-\uffff])|([\U00010000-\U0010ffff])"
-)
+# Letters as in "Iron" or "iron", capitals, gaps, single characters. Pieces are short, so that most of
+# them are old acquaintances of the cache.
+_TOKEN_PIECES = re.compile(r"[A-Z]?[a-z]{1,29}|[A-Z]{1,30}|\s{2,32}|\S|\n")
 _SENTENCE_END = re.compile(r"""[.!?…]["'”’)\]]*\s+|[。！？]+[”』」]*|\n\s*""")
 
 # How far from the middle of a sentence that is too long a place to cut it is looked for.
@@ -49,17 +48,16 @@ def estimate_tokens(text: str) -> int:
     character of two UTF-8 bytes one, of three bytes two, of four bytes three. A single space belongs
     to what follows it; of a longer gap, four spaces are one.
     """
-    total = text.count("\n")
-    for letters, capitals, sign, gap, two_bytes, three_bytes, _ in _TOKEN_COSTS.findall(text):
-        if letters:
-            total += -(-len(letters) // 3)
-        elif capitals:
-            total += -(-len(capitals) // 2)
-        elif gap:
-            total += len(gap) // 4
-        else:
-            total += 1 if sign or two_bytes else 2 if three_bytes else 3
-    return total
+    return sum(map(_piece_tokens, _TOKEN_PIECES.findall(text)))
+
+
+@lru_cache(maxsize=32_768)
+def _piece_tokens(piece: str) -> int:
+    if piece.isspace():
+        return piece.count("\n") + (len(piece) // 4)
+    if piece[-1].isascii():
+        return -(-len(piece) // (2 if piece.isupper() and len(piece) > 1 else 3))
+    return (1, 2, 3)[len(piece.encode("utf-8", "replace")) - 2]
 
 
 def split_text(

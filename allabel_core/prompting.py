@@ -223,10 +223,16 @@ def fit_demonstrations(
     is too long is passed over for shorter ones. Where even the text alone does not fit, the result
     is empty and the text must be split (``chunking.split_text``).
     """
+
+    def fits(shown: Sequence[Document]) -> bool:
+        prompt = build_prompt(labels, shown, text, templates=templates)
+        used = prompt_tokens(prompt, form=form, count_tokens=count_tokens)
+        return used + prompt.max_answer_tokens <= context_tokens
+
+    if fits(demonstrations):
+        return tuple(demonstrations)
     kept: list[Document] = []
     for candidate in reversed(demonstrations):
-        prompt = build_prompt(labels, [candidate, *kept], text, templates=templates)
-        used = prompt_tokens(prompt, form=form, count_tokens=count_tokens)
-        if used + prompt.max_answer_tokens <= context_tokens:
+        if fits([candidate, *kept]):
             kept.insert(0, candidate)
     return tuple(kept)
