@@ -30,6 +30,7 @@ from rank_bm25 import BM25Okapi
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from allabel_core.chunking import estimate_tokens  # noqa: E402
 from allabel_core.prompting import LabelSet, build_prompt, parse_answer  # noqa: E402
 from allabel_core.types import Document  # noqa: E402
 from backend.demo.embedded_model import EmbeddedModel  # noqa: E402
@@ -70,7 +71,7 @@ def completion(prompt: str, stop: Sequence[str], tokens: int) -> Request:
 
 def ask_product(labels: LabelSet, shown: Sequence[Document], text: str) -> Request:
     prompt = build_prompt(labels, shown, text)
-    return completion(prompt.completion, prompt.stop, min(prompt.max_answer_tokens, 300))
+    return completion(prompt.completion, prompt.stop, 2 * at_most(labels, text))
 
 
 def read_product(answer: str, labels: LabelSet) -> Entities:
@@ -81,7 +82,7 @@ def ask_chat_json(labels: LabelSet, shown: Sequence[Document], text: str) -> Req
     prompt = build_prompt(labels, shown, text)
     return {
         "messages": [{"role": m.role, "content": m.content} for m in prompt.messages],
-        "max_tokens": min(prompt.max_answer_tokens, 300),
+        "max_tokens": min(prompt.max_answer_tokens, 2 * at_most(labels, text)),
         "temperature": 0,
         "response_format": {
             "type": "json_schema",
@@ -92,6 +93,11 @@ def ask_chat_json(labels: LabelSet, shown: Sequence[Document], text: str) -> Req
 
 def read_chat_json(answer: str, labels: LabelSet) -> Entities:
     return {(m.text, m.label) for m in parse_answer(answer, labels, form="chat").mentions}
+
+
+def at_most(labels: LabelSet, text: str) -> int:
+    """Tokens of an answer that names every word of the text once, below every label's name."""
+    return estimate_tokens(text) + 8 * len(labels.labels) + 16
 
 
 def ask_by_label(labels: LabelSet, shown: Sequence[Document], text: str) -> Request:
@@ -105,7 +111,7 @@ def ask_by_label(labels: LabelSet, shown: Sequence[Document], text: str) -> Requ
 
     parts = [f"Text: {d.text}\n{lines(d)}" for d in shown]
     parts.append(f"Text: {text}\n{labels.labels[0]}:")
-    return completion("\n\n".join(parts), ["\n\n", "\nText:"], 300)
+    return completion("\n\n".join(parts), ["\n\n", "\nText:"], at_most(labels, text))
 
 
 def ask_by_label_headed(labels: LabelSet, shown: Sequence[Document], text: str) -> Request:
@@ -152,7 +158,8 @@ def ask_repeated(labels: LabelSet, shown: Sequence[Document], text: str) -> Requ
         return " ; ".join(f"{w} = {x}" for w, x in dict.fromkeys(in_order(document))) or "none"
 
     parts = [f"Text: {d.text}\n{names} in this text: {lines(d)}" for d in shown]
-    return completion("\n\n".join([*parts, f"Text: {text}\n{names} in this text:"]), ["\n"], 300)
+    prompt = "\n\n".join([*parts, f"Text: {text}\n{names} in this text:"])
+    return completion(prompt, ["\n"], 2 * at_most(labels, text))
 
 
 def ask_plain(labels: LabelSet, shown: Sequence[Document], text: str) -> Request:
@@ -162,7 +169,7 @@ def ask_plain(labels: LabelSet, shown: Sequence[Document], text: str) -> Request
         return " ; ".join(f"{w} = {x}" for w, x in dict.fromkeys(in_order(document))) or "none"
 
     parts = [f"Text: {d.text}\nEntities: {lines(d)}" for d in shown]
-    return completion("\n\n".join([*parts, f"Text: {text}\nEntities:"]), ["\n"], 300)
+    return completion("\n\n".join([*parts, f"Text: {text}\nEntities:"]), ["\n"], 2 * at_most(labels, text))
 
 
 def ask_label_first(labels: LabelSet, shown: Sequence[Document], text: str) -> Request:
@@ -172,7 +179,7 @@ def ask_label_first(labels: LabelSet, shown: Sequence[Document], text: str) -> R
         return " | ".join(f"{x}: {w}" for w, x in dict.fromkeys(in_order(document))) or "none"
 
     parts = [f"Text: {d.text}\nEntities: {lines(d)}" for d in shown]
-    return completion("\n\n".join([*parts, f"Text: {text}\nEntities:"]), ["\n"], 300)
+    return completion("\n\n".join([*parts, f"Text: {text}\nEntities:"]), ["\n"], 2 * at_most(labels, text))
 
 
 def read_label_first(answer: str, labels: LabelSet) -> Entities:
@@ -247,6 +254,7 @@ def main() -> None:
     parser.add_argument("--model", default="gemma", choices=["gemma", "smollm2"])
     parser.add_argument("--form", nargs="+", default=["product"], choices=list(FORMS))
     parser.add_argument("--k", type=int, nargs="+", default=[3])
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--texts", type=int, default=60)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data/cdr/gold.jsonl")
     arguments = parser.parse_args()
@@ -254,7 +262,9 @@ def main() -> None:
     labels = LabelSet(tuple(sorted({s.label for d in documents for s in d.spans})))
     with (
         tempfile.TemporaryDirectory() as directory,
-        ModelServer(Path(directory), model=choose_model(arguments.model)) as server,
+        ModelServer(
+            Path(directory), model=choose_model(arguments.model), threads=arguments.threads
+        ) as server,
     ):
         print(f"{server.model_name} ({server.model.licence}), {arguments.data}, {arguments.texts} texts")
         for k in arguments.k:
