@@ -222,11 +222,11 @@ def test_every_word_named_in_order_gets_its_own_place(words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("the aspirin İ " * 20_000, [f"aspirin {i}" for i in range(300)]),
-        ("a" * 250_000, ["a" * n for n in range(1, 300)]),
-        ("a " * 125_000, ["a"] * 100_000),
-        ("é\u0301" * 250_000, ["aspirin"] * 50),
-        ("&" * 250_000, ["&amp", "&"]),
+        ("the aspirin İ " * 8_000, [f"aspirin {i}" for i in range(300)]),
+        ("a" * 100_000, ["a" * n for n in range(1, 100)]),
+        ("a " * 60_000, ["a"] * 100_000),
+        ("é\u0301" * 100_000, ["aspirin"] * 50),
+        ("&" * 40_000, ["&amp", "&"]),
     ],
 )
 def test_hostile_texts_and_answers_take_seconds(text: str, words: list[str]) -> None:
