@@ -339,12 +339,20 @@ class Store:
     def add_late(self, project_id: int, task_ids: Iterable[int]) -> None:
         self.redis.sadd(self._key(project_id, "late"), *task_ids)
 
-    def replace_late(self, project_id: int, task_ids: Iterable[int]) -> None:
-        key = self._key(project_id, "late")
+    def done(self, project_id: int) -> set[int]:
+        """Tasks that people have annotated or skipped."""
+        return {
+            int(member) for member in cast(set[bytes], self.redis.smembers(self._key(project_id, "done")))
+        }
+
+    def save_done(self, project_id: int, task_ids: Iterable[int]) -> None:
+        """What is done is no longer late either."""
+        done, late = self._key(project_id, "done"), self._key(project_id, "late")
         with self.redis.pipeline() as pipe:
-            pipe.delete(key)
-            if late := list(task_ids):
-                pipe.sadd(key, *late)
+            pipe.delete(done)
+            if members := list(task_ids):
+                pipe.sadd(done, *members)
+            pipe.sdiffstore(late, [late, done])
             pipe.execute()
 
     def published(self, project_id: int) -> dict[int, str]:
@@ -365,4 +373,6 @@ class Store:
         gone = list(task_ids)
         for name in ("texts", "suggestions", "shown"):
             self._drop(project_id, name, gone)
+        if gone:
+            self.redis.srem(self._key(project_id, "late"), *gone)
         self.no_longer_wanted(project_id, gone)

@@ -60,8 +60,9 @@ def publish(tools: Tools, project_id: int) -> str | None:
 def ready_suggestions(tools: Tools, project_id: int) -> list[Suggestion]:
     """The window's suggestions in queue order, up to the first task that has none yet.
 
-    Behind them come late ones: tasks opened out of turn that had to be answered empty at the time.
-    Once the project is being finished, the suggestions of all remaining tasks, the least confident first.
+    Behind them come those that were published before, and late ones: tasks opened out of turn that
+    had to be answered empty at the time. Once the project is being finished, the suggestions of all
+    remaining tasks, the least confident first.
     """
     store = tools.store
     queue = [entry.task_id for entry in store.queue(project_id)]
@@ -70,13 +71,17 @@ def ready_suggestions(tools: Tools, project_id: int) -> list[Suggestion]:
         if len(found) < len(queue) or store.wanted(project_id):
             return []
         return sorted(found.values(), key=_least_confident_first)
-    window = queue[: store.settings(project_id).window]
+    size = store.settings(project_id).window
+    window = queue[:size]
     found = store.suggestions(project_id, window)
     ready = [found[task_id] for task_id in takewhile(found.__contains__, window)]
     if len(ready) < min(MIN_READY, len(window)):
         return []
-    late = sorted(store.late(project_id) - set(window))
-    return ready + list(store.suggestions(project_id, late).values())
+    # A task that somebody has open would lose its suggestion by not being in the new version.
+    gone = store.done(project_id) | set(window)
+    still_open = [task_id for task_id in store.published(project_id) if task_id not in gone][:size]
+    late = sorted(store.late(project_id) - gone - set(still_open))
+    return ready + list(store.suggestions(project_id, [*still_open, *late]).values())
 
 
 def _least_confident_first(suggestion: Suggestion) -> tuple[float, int]:

@@ -162,8 +162,7 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
             if task_id not in placed
         ]
     store.save_queue(project_id, queue)
-    done = {*annotated, *corpus.skipped}
-    store.replace_late(project_id, [t for t in store.late(project_id) if t in texts and t not in done])
+    store.save_done(project_id, {*annotated, *corpus.skipped})
     store.set_facts(project_id, tasks=len(texts), annotated=len(annotated), budget=budget)
     store.count(project_id, "rankings")
     return queue

@@ -162,6 +162,29 @@ def test_a_skipped_task_leaves_the_pool_and_is_no_demonstration(
     assert tools.store.demonstrations(PROJECT) == []
 
 
+def test_a_task_that_somebody_has_open_keeps_its_suggestion(
+    tools: Tools, label_studio: FakeLabelStudio
+) -> None:
+    connected(tools)
+    before = label_studio.served()
+    last = before[-1]
+    label_studio.annotate(last, gold(last))
+    for number in range(8):
+        label_studio.texts[800 + number] = f"Entirely unlike {number}: " + "zebra quagga okapi " * number
+    receive(tools, Event("TASKS_CREATED", PROJECT))
+    settle(tools)
+
+    dropped = set(before) - {last} - set(expected_front(tools))
+    assert dropped
+    served = label_studio.served()
+    assert served[:8] == expected_front(tools)
+    assert set(served[8:]) == dropped
+
+
+def expected_front(tools: Tools) -> list[int]:
+    return [entry.task_id for entry in tools.store.queue(PROJECT)][:8]
+
+
 def test_of_several_annotations_the_ground_truth_counts_else_the_newest(
     tools: Tools, label_studio: FakeLabelStudio
 ) -> None:
