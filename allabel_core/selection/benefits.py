@@ -74,31 +74,41 @@ def benefit_graph(
     n = len(similarity)
     if graph_size is None:
         graph_size = n if n <= EXACT_UP_TO else GRAPH_SIZE
-    graph_size = min(graph_size, max(n - 1, 0))
     unit = 10**similarity.decimals
-    own = similarity.self_similarity()
-    found = similarity.neighbours(graph_size, candidates=candidates) if graph_size else None
-    indices = np.zeros((n, 0), dtype=np.int64) if found is None else found.indices
-    similarities = np.zeros((n, 0)) if found is None else found.similarities
-    benefits = in_units(similarities, own, unit)
-    others = int(candidates.sum()) - candidates
-    cut_off = (others > graph_size) & (graph_size > 0)
-    floor = np.where(cut_off, benefits[:, -1], 0) if graph_size else np.zeros(n, dtype=np.int64)
-
-    kept = benefits > floor[:, None]
-    selves = np.flatnonzero(candidates & (own > 0) & (floor < unit))
-    rows = np.concatenate([np.repeat(np.arange(n), kept.sum(axis=1)), selves])
-    columns = np.concatenate([indices[kept], selves])
-    values = np.concatenate([benefits[kept], np.full(len(selves), unit)])
-    by_text = sparse.coo_array((values, (rows, columns)), shape=(n, n)).tocsc()
+    counted = similarity.self_similarity() > 0
+    rows, columns, values, floor = _kept_benefits(similarity, candidates, min(graph_size, n - 1), unit)
+    selves = np.flatnonzero(candidates & counted & (floor < unit))
+    by_text = sparse.coo_array(
+        (
+            np.concatenate([values, np.full(len(selves), unit)]),
+            (np.concatenate([rows, selves]), np.concatenate([columns, selves])),
+        ),
+        shape=(n, n),
+    ).tocsc()
     return BenefitGraph(
         starts=by_text.indptr.astype(np.int64),
         queries=by_text.indices.astype(np.int64),
         benefits=by_text.data,
         floor=floor,
-        counted=own > 0,
+        counted=counted,
         unit=unit,
     )
+
+
+def _kept_benefits(
+    similarity: Similarity, candidates: BoolArray, size: int, unit: int
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Query, candidate and benefit of every edge above the query's floor; the floors (n,)."""
+    n = len(similarity)
+    if size < 1:
+        none: IntArray = np.zeros(0, dtype=np.int64)
+        return none, none, none, np.zeros(n, dtype=np.int64)
+    found = similarity.neighbours(size, candidates=candidates)
+    benefits = in_units(found.similarities, similarity.self_similarity(), unit)
+    others = int(candidates.sum()) - candidates
+    floor = np.where(others > size, benefits[:, -1], 0)
+    rows, places = np.nonzero(benefits > floor[:, None])
+    return rows, found.indices[rows, places], benefits[rows, places], floor
 
 
 def in_units(similarities: FloatArray, own: FloatArray, unit: int) -> IntArray:
