@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import signal
 from pathlib import Path
+from typing import Any
 
 from .processes import LOOPBACK
 
 PROMPT_CACHE_MIB = 64
 CHECKPOINTS_PER_SLOT = 2
+LONGEST_REPETITION_TOKENS = 16
 
 
 def serve(model: Path, port: int, *, threads: int, slots: int, context: int, alias: str) -> None:
@@ -34,11 +36,23 @@ def serve(model: Path, port: int, *, threads: int, slots: int, context: int, ali
     parameters.ui = False
     parameters.cpuparams.n_threads = threads
     parameters.cpuparams_batch.n_threads = threads
+    _break_loops(parameters.sampling)
     stop = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stop)
     server = xllamacpp.Server(parameters)
     signal.sigwait(stop)
     del server
+
+
+def _break_loops(sampling: Any) -> None:
+    """Small base models can repeat themselves up to the token limit; "DRY" sampling ends that.
+
+    Only what repeats longer than any entity is penalised: copying words from the text stays free.
+    """
+    sampling.dry_multiplier = 2.0
+    sampling.dry_base = 1.75
+    sampling.dry_allowed_length = LONGEST_REPETITION_TOKENS
+    sampling.dry_penalty_last_n = 512
 
 
 def main() -> None:
