@@ -133,6 +133,6 @@ def run_worker(settings: Settings) -> None:
     # Jobs run in this very process, so that a project's index outlives the job that built it.
     worker = SimpleWorker(queues, connection=connection, serializer=JSONSerializer)
     try:
-        worker.work(logging_level=settings.log_level)
+        worker.work(logging_level="WARNING")
     finally:
         ticker.stop()

@@ -21,6 +21,9 @@ from .tools import Tools
 
 logger = logging.getLogger(__name__)
 
+CHECKS = {"project", "reconcile", "suggestions"}
+"""Kinds of mark that say: look whether anything changed. Only if it did, the pool is ranked anew."""
+
 LONGEST_WAIT = 60.0
 """Seconds between two tries while something is wrong."""
 
@@ -66,14 +69,20 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
         set_up(tools, project)
     facts = store.facts(project_id)
     known = int(facts.get("tasks", -1)) + int(facts.get("unusable_tasks", 0))
-    if "tasks" in kinds or known != project.task_count or facts.get("label_config") != project.label_config:
+    new_config = facts.get("label_config") != project.label_config
+    must_read = "tasks" in kinds or known != project.task_count or new_config
+    if must_read:
         store.set_facts(project_id, state="reading")
         read_texts(tools, project_id, interface)
     store.set_facts(
         project_id, label_config=project.label_config, instructions=project.instructions, title=project.title
     )
+    before = store.done(project_id)
     corpus = read_annotations(tools, project_id, interface)
-    queue = _rank(tools, project_id, corpus)
+    if kinds <= CHECKS and corpus.done == before and not must_read:
+        queue = store.queue(project_id)
+    else:
+        queue = _rank(tools, project_id, corpus)
     _plan_suggestions(tools, project_id, project, interface, [entry.task_id for entry in queue])
     publish(tools, project_id)
     state = queue_state(tools, project_id)
@@ -114,6 +123,10 @@ class Corpus:
 
     demonstrations: list[StoredDemonstration]
     skipped: set[int]
+
+    @property
+    def done(self) -> set[int]:
+        return self.skipped | {shown.task_id for shown in self.demonstrations}
 
 
 def read_annotations(tools: Tools, project_id: int, interface: LabelingInterface) -> Corpus:
@@ -162,7 +175,7 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
             if task_id not in placed
         ]
     store.save_queue(project_id, queue)
-    store.save_done(project_id, {*annotated, *corpus.skipped})
+    store.save_done(project_id, corpus.done)
     store.set_facts(project_id, tasks=len(texts), annotated=len(annotated), budget=budget)
     store.count(project_id, "rankings")
     return queue
