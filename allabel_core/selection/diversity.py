@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from allabel_core.selection.datatypes import Pick
 from allabel_core.similarity.base import Similarity
 from allabel_core.types import BoolArray, FloatArray, IntArray, Reason
 
 STAGE = "diversity"
+_MOST_CONTENDERS = 64
+
+
+@runtime_checkable
+class HasRoughColumns(Similarity, Protocol):
+    """A similarity with columns in float32, each value at most ``rough_error`` off."""
+
+    @property
+    def rough_error(self) -> float: ...
+
+    def rough_column(self, d: int) -> npt.NDArray[np.float32]:
+        """(n,): S[:, d], roughly."""
+
+
+class Farthest(NamedTuple):
+    """A text, how similar its most similar chosen text is, and which that is."""
+
+    text: int
+    max_similarity_to_chosen: float
+    nearest: int
 
 
 class ClosestChosen:
@@ -34,6 +56,52 @@ class ClosestChosen:
         self.max_similarity_to_chosen[closer] = column[closer]
         self.nearest_chosen[closer] = d
 
+    def farthest(self, available: BoolArray) -> Farthest:
+        """The available text least similar to all chosen ones, ties by the lower index."""
+        index = int(np.argmin(np.where(available, self.max_similarity_to_chosen, np.inf)))
+        return Farthest(index, float(self.max_similarity_to_chosen[index]), int(self.nearest_chosen[index]))
+
+
+class RoughlyClosestChosen:
+    """The same answers from float32 columns: only texts that might be the farthest are compared exactly.
+
+    Where too many might be, as among duplicates of chosen texts, exact columns take over.
+    """
+
+    def __init__(self, similarity: HasRoughColumns, chosen: Sequence[int] = ()) -> None:
+        self._similarity = similarity
+        self._rough = np.full(len(similarity), -np.inf, dtype=np.float32)
+        self._chosen: list[int] = []
+        self._exact: ClosestChosen | None = None
+        for d in chosen:
+            self.add(d)
+
+    def add(self, d: int) -> None:
+        """Count text d among the chosen."""
+        self._chosen.append(d)
+        if self._exact is None:
+            np.maximum(self._rough, self._similarity.rough_column(d), out=self._rough)
+        else:
+            self._exact.add(d)
+
+    def farthest(self, available: BoolArray) -> Farthest:
+        """The available text least similar to all chosen ones, ties by the lower index."""
+        if self._exact is None:
+            lowest = np.where(available, self._rough, np.inf).min()
+            contenders = np.flatnonzero(
+                available & (self._rough <= lowest + 2 * self._similarity.rough_error)
+            )
+            if len(contenders) <= _MOST_CONTENDERS:
+                return self._farthest_of(contenders)
+            self._exact = ClosestChosen(self._similarity, self._chosen)
+        return self._exact.farthest(available)
+
+    def _farthest_of(self, contenders: IntArray) -> Farthest:
+        block = self._similarity.block(contenders, np.array(self._chosen, dtype=np.int64))
+        row = int(np.argmin(block.max(axis=1)))
+        nearest = int(np.argmax(block[row]))
+        return Farthest(int(contenders[row]), float(block[row, nearest]), self._chosen[nearest])
+
 
 def pick_diverse(
     similarity: Similarity, count: int, *, chosen: Sequence[int], eligible: BoolArray
@@ -45,17 +113,23 @@ def pick_diverse(
     if count <= 0:
         return []
     picks = [] if chosen else [_seed(similarity, available)]
-    closest = ClosestChosen(similarity, chosen)
-    if picks:
-        closest.add(picks[0].index)
-        available[picks[0].index] = False
+    closest = _closest_chosen(similarity, chosen)
+    for pick in picks:
+        closest.add(pick.index)
+        available[pick.index] = False
     while len(picks) < count:
-        index = int(np.argmin(np.where(available, closest.max_similarity_to_chosen, np.inf)))
-        picks.append(_farthest(closest, index))
-        available[index] = False
+        farthest = closest.farthest(available)
+        picks.append(_explained(farthest))
+        available[farthest.text] = False
         if len(picks) < count:
-            closest.add(index)
+            closest.add(farthest.text)
     return picks
+
+
+def _closest_chosen(similarity: Similarity, chosen: Sequence[int]) -> ClosestChosen | RoughlyClosestChosen:
+    if isinstance(similarity, HasRoughColumns):
+        return RoughlyClosestChosen(similarity, chosen)
+    return ClosestChosen(similarity, chosen)
 
 
 def _seed(similarity: Similarity, available: BoolArray) -> Pick:
@@ -65,8 +139,7 @@ def _seed(similarity: Similarity, available: BoolArray) -> Pick:
     return Pick(index, STAGE, Reason(words=words, score=float(means[index])))
 
 
-def _farthest(closest: ClosestChosen, index: int) -> Pick:
-    nearest = int(closest.nearest_chosen[index])
-    similarity = float(closest.max_similarity_to_chosen[index])
+def _explained(farthest: Farthest) -> Pick:
+    index, similarity, nearest = farthest
     words = f"the text least like everything chosen before it (at most {similarity:.3g} similar)"
     return Pick(index, STAGE, Reason(words=words, score=similarity, nearest=nearest, similarity=similarity))

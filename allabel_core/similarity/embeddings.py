@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 
@@ -48,6 +50,21 @@ class Embeddings:
     def unrounded_column(self, d: int) -> FloatArray:
         """(n,): S[:, d]."""
         column: FloatArray = self._unit @ self._unit[d]
+        return column
+
+    @cached_property
+    def _unit32(self) -> npt.NDArray[np.float32]:
+        return self._unit.astype(np.float32)
+
+    @property
+    def rough_error(self) -> float:
+        """How far ``rough_column`` can be from ``column``: float32 sums of products of unit vectors
+        (each rounding at most 2**-24 of a total of at most 1, doubled to be safe), and rounding."""
+        return (self._unit.shape[1] + 8) * 2.0**-23 + 10.0**-self.decimals
+
+    def rough_column(self, d: int) -> npt.NDArray[np.float32]:
+        """(n,): S[:, d] in float32, sooner."""
+        column: npt.NDArray[np.float32] = self._unit32 @ self._unit32[d]
         return column
 
     def block(self, queries: IntArray, documents: IntArray | None = None) -> FloatArray:

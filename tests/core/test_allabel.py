@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from allabel_core import SelectionRequest, select, select_by
+from allabel_core import Embeddings, SelectionRequest, select, select_by
+from allabel_core.selection import diversity
 from allabel_core.selection.allabel import stage_quotas
 from allabel_core.selection.diversity import pick_diverse
 from allabel_core.selection.sumrank import count_votes, nearest_before
@@ -129,3 +130,15 @@ def test_golden_queue():
     found = select(texts, 10)
     assert found.order == (7, 0, 1, 2, 5, 3, 9, 4, 6, 8)
     assert found.stages == ("diversity",) * 2 + ("similarity",) * 6 + ("uncertainty",) * 2
+
+
+@pytest.mark.parametrize("most_contenders", [0, 2, 64])
+@pytest.mark.parametrize("copies", [1, 5])
+def test_rough_columns_give_the_exact_core_set(monkeypatch, most_contenders, copies):
+    monkeypatch.setattr(diversity, "_MOST_CONTENDERS", most_contenders)
+    vectors = np.repeat(np.random.default_rng(copies).integers(-2, 3, size=(40, 4)), copies, axis=0)
+    similarity = Embeddings(vectors)
+    exact = MatrixSimilarity(similarity.block(np.arange(len(vectors))), decimals=6)
+    eligible = np.ones(len(vectors), dtype=np.bool_)
+    picks = pick_diverse(similarity, 30, chosen=[5], eligible=eligible)
+    assert picks == pick_diverse(exact, 30, chosen=[5], eligible=eligible)

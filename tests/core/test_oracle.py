@@ -16,7 +16,7 @@ from allabel_core import Embeddings, select
 DATA = Path(__file__).parents[3] / "shared" / "data"
 WORDS = st.sampled_from(["a", "b", "c", "d", "e", "f", "g", "rare", "É", "1", "..."])
 TEXTS = st.lists(st.lists(WORDS, max_size=6).map(" ".join), max_size=14)
-SETTINGS = settings(max_examples=150, deadline=None)
+SETTINGS = settings(max_examples=80, deadline=None)
 
 
 @st.composite

@@ -20,7 +20,7 @@ from allabel_core.similarity.tokenize import tokenize
 
 WORDS = st.sampled_from(["a", "b", "c", "d", "e", "f", "rare", "É", "1", "..."])
 POOLS = st.lists(st.lists(WORDS, max_size=6).map(" ".join), min_size=1, max_size=12)
-SETTINGS = settings(max_examples=100, deadline=None)
+SETTINGS = settings(max_examples=50, deadline=None)
 
 
 def check_against(similarity, matrix, decimals, k, queries, candidates):
