@@ -214,7 +214,12 @@ class ProjectSettings:
     """What a person may choose per project, in the connection's extra params or by CLI.
 
     ``budget``: "10%" of the tasks or a number of tasks. ``window``: tasks pre-annotated and served
-    ahead of the annotators.
+    ahead of the annotators. ``retrieval`` of demonstrations: "bm25", "sbert", "fused", or "similarity"
+    for the project's own. ``demonstration_tokens``: above 0, as many demonstrations as cost that much
+    together, in place of k. ``varied``, ``cover_labels``: see ``DemonstrationIndex.nearest``.
+    ``occurrences``: whether other occurrences of a marked word are marked too: "learned" from the
+    annotations, "all" or "first". ``min_confidence``: spans below it are not shown. ``uncertainty``:
+    what stage 3 takes for a weak point, by "similarity", by the "model", or by "both".
     """
 
     budget: str = "10%"
@@ -222,6 +227,13 @@ class ProjectSettings:
     similarity: str = "bm25"
     k: int = 3
     window: int = 25
+    retrieval: str = "similarity"
+    demonstration_tokens: int = 0
+    varied: bool = False
+    cover_labels: bool = False
+    occurrences: str = "learned"
+    min_confidence: float = 0.0
+    uncertainty: str = "similarity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +285,11 @@ class Suggestion:
     ``recipe`` identifies all that shaped it (demonstrations, labels, model): where today's recipe
     differs, the suggestion is stale. ``problem`` says why ``result`` is empty though the model was
     to be asked. ``confidence`` is the lowest of the regions' scores, None without regions.
+    ``regions`` are all that were found, their scores not calibrated; ``result`` are those shown, with
+    calibrated ones. ``evidence``: what the scores rest on, "logprobs", "agreement" or "support".
+    ``certainty`` in [0, 1]: how sure the model is of the whole answer, None where it gave none.
+    ``basis`` identifies the demonstrations as they were annotated then; ``corpus``: how many
+    demonstrations there were to choose from.
     """
 
     task_id: int
@@ -282,3 +299,8 @@ class Suggestion:
     problem: str | None = None
     confidence: float | None = None
     rejected: dict[str, int] = field(default_factory=dict)
+    regions: list[dict[str, Any]] = field(default_factory=list)
+    evidence: str = ""
+    certainty: float | None = None
+    basis: str = ""
+    corpus: int = 0

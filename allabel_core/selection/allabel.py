@@ -61,5 +61,7 @@ def allabel(similarity: Similarity, request: SelectionRequest) -> list[Pick]:
         corpus=earlier if request.weak_against == "corpus" else core,
         chosen=chosen,
         eligible=eligible,
+        weakness=request.weakness,
+        combine_weakness=request.combine_weakness,
     )
     return picks

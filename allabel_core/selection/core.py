@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+
 from allabel_core.errors import InvalidInputError
 from allabel_core.selection.allabel import allabel
 from allabel_core.selection.coreset import coreset_cold, coreset_warm
@@ -48,6 +50,8 @@ def select(
     tokenizer: str | Tokenizer = tokenize,
     budget_unit: Literal["texts", "tokens"] = "texts",
     near_duplicates: float | None = None,
+    weakness: Sequence[float] | None = None,
+    combine_weakness: bool = False,
 ) -> Selection:
     """The ordered queue of texts to annotate: the annotated ones, then what the strategy asks for.
 
@@ -62,6 +66,9 @@ def select(
         annotated texts included. A function as strategy has to heed ``SelectionRequest.costs`` itself.
     :param near_duplicates: at most one is asked for of texts whose sets of tokens have at least this
         Jaccard index (0.9, say), and none that is so like an annotated text; None asks for all.
+    :param weakness: of each text, how badly a model does on it; strategy ``allabel`` then takes the
+        weakest for stage 3's weak points, or with ``combine_weakness`` those that are both weak and
+        badly served.
     :raises InvalidInputError: naming the argument that cannot be used.
     """
     if budget_unit not in ("texts", "tokens"):
@@ -76,6 +83,8 @@ def select(
         weak_against=weak_against,
         seed=seed,
         costs=reading_costs(texts, to_tokens) if budget_unit == "tokens" else None,
+        weakness=None if weakness is None else np.asarray(weakness, dtype=np.float64),
+        combine_weakness=combine_weakness,
     )
     if near_duplicates is not None:
         _check(request, len(built))
@@ -130,6 +139,10 @@ def _check(request: SelectionRequest, n: int) -> None:
         raise InvalidInputError(f"annotated must be indices from 0 to {n - 1}")
     if request.costs is not None and (request.costs.shape != (n,) or not (request.costs > 0).all()):
         raise InvalidInputError(f"costs must be {n} numbers above 0")
+    if request.weakness is not None and (
+        request.weakness.shape != (n,) or not np.isfinite(request.weakness).all()
+    ):
+        raise InvalidInputError(f"weakness must be {n} finite numbers")
     if min(request.stage_ratio) < 0 or sum(request.stage_ratio) <= 0:
         raise InvalidInputError(f"stage_ratio must be three parts, not all 0: {request.stage_ratio}")
     if request.weak_against not in ("corpus", "diversity"):

@@ -25,6 +25,9 @@ class SelectionRequest:
     :param eligible: mask (n,) of the texts that may be picked; None means all. Texts outside it
         still are queries.
     :param costs: (n,) what each text costs; None means that every text costs 1.
+    :param weakness: (n,) how badly a model does on each text, the weakest highest (strategy
+        ``allabel``): stage 3's weak points are the weakest texts in place of the worst served.
+    :param combine_weakness: the weak points are then those with the lowest sum of both ranks.
     """
 
     budget: int
@@ -35,6 +38,8 @@ class SelectionRequest:
     seed: int = 0
     eligible: BoolArray | None = None
     costs: FloatArray | None = None
+    weakness: FloatArray | None = None
+    combine_weakness: bool = False
 
 
 @dataclass(frozen=True, slots=True)

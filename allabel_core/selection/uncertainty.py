@@ -9,18 +9,38 @@ import numpy as np
 from allabel_core.selection.datatypes import Pick
 from allabel_core.selection.sumrank import count_votes, explained
 from allabel_core.similarity.base import Similarity
-from allabel_core.types import BoolArray, IntArray
+from allabel_core.types import BoolArray, FloatArray, IntArray
 
 STAGE = "uncertainty"
 
 
-def weak_points(similarity: Similarity, count: int, *, corpus: Sequence[int], among: BoolArray) -> IntArray:
-    """The ``count`` texts of ``among`` whose best demonstration in ``corpus`` is the worst, worst first."""
+def weak_points(
+    similarity: Similarity,
+    count: int,
+    *,
+    corpus: Sequence[int],
+    among: BoolArray,
+    weakness: FloatArray | None = None,
+    combine_weakness: bool = False,
+) -> IntArray:
+    """The ``count`` weakest texts of ``among``, weakest first.
+
+    Weak is a text whose best demonstration in ``corpus`` is bad; where ``weakness`` (n,) is given, one
+    for which it is high; combined, one for which the sum of both ranks is low. Ties: lower index.
+    """
+    queries = np.flatnonzero(among)
+    if weakness is not None and not combine_weakness:
+        return queries[np.argsort(-weakness[queries], kind="stable")[:count]]
     in_corpus = np.zeros(len(similarity), dtype=np.bool_)
     in_corpus[list(corpus)] = True
-    queries = np.flatnonzero(among)
     best = similarity.neighbours(1, queries=queries, candidates=in_corpus).similarities[:, 0]
-    return queries[np.argsort(best, kind="stable")[:count]]
+    order = best if weakness is None else _ranks(best) + _ranks(-weakness[queries])
+    return queries[np.argsort(order, kind="stable")[:count]]
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    """(n,): how many values are lower; equal ones share a rank."""
+    return np.searchsorted(np.sort(values), values, side="left").astype(np.float64)
 
 
 def pick_for_weak_points(
@@ -33,11 +53,13 @@ def pick_for_weak_points(
     corpus: Sequence[int],
     chosen: Sequence[int],
     eligible: BoolArray,
+    weakness: FloatArray | None = None,
+    combine_weakness: bool = False,
 ) -> list[Pick]:
     """The ``count`` texts that best serve the ``quota`` weak points and are not chosen yet.
 
     ``earlier`` are the texts of stages 1 and 2, ``corpus`` those against which weakness is
-    measured; ``chosen`` also holds what this stage has picked already.
+    measured; ``chosen`` also holds what this stage has picked already; ``weakness`` as in ``weak_points``.
     """
     available = eligible.copy()
     available[list(chosen)] = False
@@ -45,11 +67,21 @@ def pick_for_weak_points(
         return []
     unchosen = np.ones(len(similarity), dtype=np.bool_)
     unchosen[list(earlier)] = False
-    weak = weak_points(similarity, quota, corpus=corpus, among=unchosen)
+    weak = weak_points(
+        similarity,
+        quota,
+        corpus=corpus,
+        among=unchosen,
+        weakness=weakness,
+        combine_weakness=combine_weakness,
+    )
     candidates = eligible.copy()
     candidates[list(chosen)] = True
     candidates &= unchosen
     votes = count_votes(similarity, k, queries=weak, candidates=candidates)
     picked = votes.ranking(available)[:count]
-    words = f"among the {k} best demonstrations for {{serves}} of the {len(weak)} texts worst served so far"
+    kind = "weakest texts" if combine_weakness else "texts that the model is least sure of"
+    if weakness is None:
+        kind = "texts worst served so far"
+    words = f"among the {k} best demonstrations for {{serves}} of the {len(weak)} {kind}"
     return explained(similarity, picked, votes, chosen=chosen, stage=STAGE, words=words)

@@ -303,6 +303,9 @@ class Store:
     def suggestions(self, project_id: int, task_ids: Sequence[int]) -> dict[int, Suggestion]:
         return self._suggestions(project_id, "suggestions", task_ids)
 
+    def drop_suggestions(self, project_id: int, task_ids: Iterable[int]) -> None:
+        self._drop(project_id, "suggestions", task_ids)
+
     def shown(self, project_id: int, task_ids: Sequence[int]) -> dict[int, Suggestion]:
         """The suggestions as last published, hence as an annotator saw them."""
         return self._suggestions(project_id, "shown", task_ids)

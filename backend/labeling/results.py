@@ -61,7 +61,7 @@ def result_from_spans(
         if not 0 <= span.start < span.end <= len(text) or span.label not in interface.from_name:
             raise ValueError(f"span {index} does not fit the text or the label config")
         item: dict[str, Any] = {
-            "id": _region_id(span),
+            "id": region_id(span),
             "from_name": interface.from_name[span.label],
             "to_name": interface.to_name,
             "type": interface.result_type,
@@ -119,7 +119,7 @@ def _offsets(interface: LabelingInterface, text: str, span: Span) -> dict[str, A
     }
 
 
-def _region_id(span: Span) -> str:
+def region_id(span: Span) -> str:
     """The same for the same span in every prediction of a task, so that re-predicting changes no id."""
     return blake2b(f"{span.start}:{span.end}:{span.label}".encode(), digest_size=6).hexdigest()
 
@@ -127,8 +127,8 @@ def _region_id(span: Span) -> str:
 def _link(source: Span, target: Span, label: str) -> dict[str, Any]:
     return {
         "type": "relation",
-        "from_id": _region_id(source),
-        "to_id": _region_id(target),
+        "from_id": region_id(source),
+        "to_id": region_id(target),
         "direction": "right",
         "labels": [label] if label else [],
     }

@@ -52,24 +52,46 @@ def with_params(settings: ProjectSettings, params: Mapping[str, Any]) -> Project
     known = {field.name: field.type for field in fields(ProjectSettings)}
     if unknown := sorted(params.keys() - known.keys()):
         raise InvalidInputError(f"Unknown setting {unknown[0]!r}; the settings are {', '.join(known)}.")
-    chosen: dict[str, Any] = {}
-    for name, value in params.items():
-        if known[name] == "int":
-            try:
-                chosen[name] = int(value)
-            except (TypeError, ValueError):
-                raise InvalidInputError(f"{name} must be a whole number, not {value!r}.") from None
-        else:
-            chosen[name] = str(value)
+    chosen: dict[str, Any] = {name: _converted(name, known[name], value) for name, value in params.items()}
     result = replace(settings, **chosen)
     budget_tasks(result.budget, 1)
-    if result.window < 1 or result.k < 0:
-        raise InvalidInputError("window must be at least 1 and k at least 0.")
-    if result.strategy not in STRATEGIES:
-        raise InvalidInputError(f"strategy must be one of {', '.join(STRATEGIES)}, not {result.strategy!r}.")
-    if result.similarity not in ("bm25", "sbert"):
-        raise InvalidInputError(f"similarity must be bm25 or sbert, not {result.similarity!r}.")
+    if result.window < 1 or result.k < 0 or result.demonstration_tokens < 0:
+        raise InvalidInputError("window must be at least 1, k and demonstration_tokens at least 0.")
+    if not 0 <= result.min_confidence <= 1:
+        raise InvalidInputError(f"min_confidence must lie between 0 and 1, not {result.min_confidence}.")
+    for name, allowed in _CHOICES.items():
+        if getattr(result, name) not in allowed:
+            raise InvalidInputError(
+                f"{name} must be one of {', '.join(allowed)}, not {getattr(result, name)!r}."
+            )
     return result
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "strategy": tuple(STRATEGIES),
+    "similarity": ("bm25", "sbert"),
+    "retrieval": ("similarity", "bm25", "sbert", "fused"),
+    "occurrences": ("learned", "all", "first"),
+    "uncertainty": ("similarity", "model", "both"),
+}
+
+
+def _converted(name: str, kind: object, value: object) -> int | float | bool | str:
+    """A value as a person typed it, or as JSON has it."""
+    text = str(value).strip()
+    try:
+        if kind == "int":
+            return int(text)
+        if kind == "float":
+            return float(text)
+    except ValueError:
+        wanted = "a whole number" if kind == "int" else "a number"
+        raise InvalidInputError(f"{name} must be {wanted}, not {value!r}.") from None
+    if kind != "bool":
+        return text
+    if text.lower() not in ("true", "false"):
+        raise InvalidInputError(f"{name} must be true or false, not {value!r}.")
+    return text.lower() == "true"
 
 
 def parse_extra_params(raw: object) -> dict[str, Any]:
@@ -112,7 +134,8 @@ def connect(tools: Tools, project_id: int, params: Mapping[str, Any], auth: tupl
 
 
 _STATE_SENTENCES = {
-    "budget_used": " The budget is used up: press 'Start training' or run 'allabel finish' to label the rest.",
+    "budget_used": " The budget is used up: press 'Start training' or run 'allabel finish' for the rest.",
+    "capped": " The cap on spending is reached: raise MAX_COST or MAX_TOKENS and restart the workers.",
     "finishing": " The model labels the remaining tasks.",
     "finished": " The remaining tasks carry the model's labels.",
 }

@@ -7,7 +7,8 @@ from .tools import Tools
 
 def finish(tools: Tools, project_id: int) -> None:
     """From now on every remaining task is pre-annotated; the worker does the work."""
-    tools.store.set_facts(project_id, finishing=1)
+    # A corpus of -1: that of the next sync, which may hold annotations not yet read.
+    tools.store.set_facts(project_id, finishing=1, finishing_corpus=-1)
     tools.store.mark_dirty(project_id, "finish")
 
 

@@ -23,11 +23,13 @@ class Ranker:
         annotated: Sequence[int],
         budget: int,
         settings: ProjectSettings,
+        doubts: Sequence[float] | None = None,
     ) -> list[QueueEntry]:
         """The queue of the tasks still to annotate within the budget.
 
         :param texts: task id -> text, in id order, so that ties go to the lower id.
         :param annotated: task ids in annotation order.
+        :param doubts: for each text how unsure the model is of it, where stage 3 is to go by that.
         """
         task_ids = list(texts)
         place = {task_id: index for index, task_id in enumerate(task_ids)}
@@ -38,6 +40,8 @@ class Ranker:
             strategy=settings.strategy,
             k=settings.k,
             annotated=[place[task_id] for task_id in annotated],
+            weakness=doubts,
+            combine_weakness=settings.uncertainty == "both",
         )
         return _entries(selection, task_ids)
 

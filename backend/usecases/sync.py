@@ -14,9 +14,9 @@ from ..labeling.label_config import LabelingInterface, parse_label_config, task_
 from ..labeling.results import document_from_annotation
 from ..ports import Annotation, Project, QueueEntry, StoredDemonstration, Task
 from .connect import describe_progress, set_up
+from .plan import model_doubts, plan_suggestions
 from .publish import publish
 from .ranking import budget_tasks
-from .suggest import Preannotator
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
         queue = store.queue(project_id)
     else:
         queue = _rank(tools, project_id, corpus)
-    _plan_suggestions(tools, project_id, project, interface, [entry.task_id for entry in queue])
+    plan_suggestions(tools, project_id, corpus.demonstrations, corpus.skipped, queue)
     publish(tools, project_id)
     state = queue_state(tools, project_id)
     store.set_facts(project_id, state=state, problem="")
@@ -165,7 +165,8 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
     annotated = [shown.task_id for shown in corpus.demonstrations]
     started = time.monotonic()
     budget = budget_tasks(settings.budget, len(texts))
-    queue = tools.ranker.rank(project_id, pool, annotated, budget, settings)
+    doubts = model_doubts(tools, project_id, list(pool), set(annotated), settings)
+    queue = tools.ranker.rank(project_id, pool, annotated, budget, settings, doubts)
     store.set_facts(project_id, rank_seconds=round(time.monotonic() - started, 3))
     if store.fact(project_id, "finishing"):
         placed = {*annotated, *(entry.task_id for entry in queue)}
@@ -181,35 +182,12 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
     return queue
 
 
-def _plan_suggestions(
-    tools: Tools, project_id: int, project: Project, interface: LabelingInterface, queue: list[int]
-) -> None:
-    """Which tasks the model is to be asked about: first those without a suggestion, then stale ones."""
-    store = tools.store
-    finishing = bool(store.fact(project_id, "finishing"))
-    ahead = queue if finishing else queue[: store.settings(project_id).window]
-    wanted_late = (
-        sorted(store.late(project_id) & set(store.texts(project_id)) - set(ahead)) if not finishing else []
-    )
-    found = store.suggestions(project_id, [*ahead, *wanted_late])
-    missing = [task_id for task_id in [*ahead, *wanted_late] if task_id not in found]
-    if finishing:
-        stale = [task_id for task_id, suggestion in found.items() if suggestion.problem]
-    else:
-        preannotator = Preannotator.of_project(tools, project_id)
-        texts = store.some_texts(project_id, list(found))
-        stale = [
-            task_id
-            for task_id, suggestion in found.items()
-            if preannotator.question(texts[task_id]).recipe != suggestion.recipe
-        ]
-    store.replace_wanted(project_id, [*missing, *stale])
-
-
 def queue_state(tools: Tools, project_id: int) -> str:
-    """ready, suggesting, budget_used, finishing or finished."""
+    """ready, suggesting, budget_used, finishing, finished, or capped: the cap on spending is reached."""
     store = tools.store
     wanted = bool(store.wanted(project_id))
+    if wanted and store.fact(project_id, "capped") == "1":
+        return "capped"
     if store.fact(project_id, "finishing"):
         return "finishing" if wanted else "finished"
     if not store.queue(project_id):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from allabel_core.prompting import Templates
 
 from ..ports import LabelStudio, LanguageModel, ProjectSettings
+from .encoder import Encoder
 from .ranking import Ranker
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class Tools:
     """``model`` is None where none is configured: the queue is ordered, suggestions stay empty.
 
     ``chunk``: tasks per suggestion job. ``samples``: answers asked for per text, to measure agreement.
+    ``encoder``: sentence embeddings; only a worker calls it.
     """
 
     store: Store
@@ -31,3 +33,4 @@ class Tools:
     webhook_secret: str
     chunk: int
     samples: int
+    encoder: Encoder = field(default_factory=Encoder)

@@ -1,0 +1,125 @@
+"""Which tasks the model is to be asked about, and which suggestions have had their day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..ports import ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
+from .calibration import learn_calibrations, present
+from .preannotator import Preannotator
+from .tools import Tools
+
+ENOUGH_KNOWN = 0.9
+"""The model's own uncertainty is used once it has been asked about this share of the texts."""
+
+
+def plan_suggestions(
+    tools: Tools,
+    project_id: int,
+    corpus: Sequence[StoredDemonstration],
+    skipped: set[int],
+    queue: Sequence[QueueEntry],
+) -> None:
+    """Mark what the model is to be asked: what lies ahead, late tasks, then stale suggestions.
+
+    A suggestion made with a demonstration that has since been edited or deleted is stale wherever it
+    is; outside of what lies ahead it is dropped. Annotated and skipped tasks are never asked about.
+    Those that stay are shown as the calibration and the threshold of today would have it.
+    """
+    store = tools.store
+    settings = store.settings(project_id)
+    finishing = bool(store.fact(project_id, "finishing"))
+    texts = store.texts(project_id)
+    done = skipped | {shown.task_id for shown in corpus}
+    ahead = [entry.task_id for entry in (queue if finishing else queue[: settings.window])]
+    ahead += sorted(store.late(project_id) & texts.keys() - done - set(ahead))
+    found = store.suggestions(project_id, [task_id for task_id in texts if task_id not in done])
+    preannotator = Preannotator.of_project(tools, project_id)
+
+    elsewhere = found.keys() - set(ahead)
+    outdated = [t for t in elsewhere if preannotator.basis(found[t].demonstrations) != found[t].basis]
+    store.drop_suggestions(project_id, outdated)
+    known = {task_id: found[task_id] for task_id in ahead if task_id in found}
+    if finishing:
+        stale = _stale_while_finishing(tools, project_id, preannotator, known, texts)
+    else:
+        stale = [t for t, made in known.items() if preannotator.question(texts[t]).recipe != made.recipe]
+    missing = [task_id for task_id in ahead if task_id not in found]
+    probes: list[int] = []
+    if asks_model(settings) and any(entry.stage == "uncertainty" for entry in queue[: settings.window]):
+        gone = found.keys() - set(outdated)
+        probes = [t for t in texts if t not in done and t not in gone and t not in missing]
+    store.replace_wanted(project_id, [*missing, *stale, *probes])
+    fresh = [made for task_id, made in known.items() if task_id not in set(stale)]
+    _present_anew(tools, project_id, corpus, fresh, settings)
+
+
+def _stale_while_finishing(
+    tools: Tools,
+    project_id: int,
+    preannotator: Preannotator,
+    known: Mapping[int, Suggestion],
+    texts: Mapping[int, str],
+) -> list[int]:
+    """Of an edited demonstration, failed, or older than the order to finish and now to be asked otherwise.
+
+    Annotations that are submitted after that order do not make others stale: correcting the model's
+    labels must not send half of them back to the model each time.
+    """
+    store = tools.store
+    corpus = int(store.fact(project_id, "finishing_corpus") or 0)
+    if corpus < 0:
+        corpus = len(store.demonstrations(project_id))
+        store.set_facts(project_id, finishing_corpus=corpus)
+    stale = []
+    for task_id, made in known.items():
+        if not made.recipe or preannotator.basis(made.demonstrations) != made.basis:
+            stale.append(task_id)
+        elif made.corpus < corpus:
+            if preannotator.question(texts[task_id]).recipe != made.recipe:
+                stale.append(task_id)
+            else:
+                store.save_suggestions(project_id, [replace(made, corpus=corpus)])
+    return stale
+
+
+def _present_anew(
+    tools: Tools,
+    project_id: int,
+    corpus: Sequence[StoredDemonstration],
+    suggestions: Sequence[Suggestion],
+    settings: ProjectSettings,
+) -> None:
+    calibrations = learn_calibrations(tools, project_id, corpus)
+    for made in suggestions:
+        today = present(made, calibrations, settings.min_confidence)
+        if made.regions and today.result != made.result:
+            tools.store.save_suggestions(project_id, [today])
+
+
+def asks_model(settings: ProjectSettings) -> bool:
+    """Whether stage 3 goes by what the model is unsure of."""
+    return settings.uncertainty != "similarity" and settings.strategy == "allabel"
+
+
+def model_doubts(
+    tools: Tools, project_id: int, task_ids: Sequence[int], annotated: set[int], settings: ProjectSettings
+) -> list[float] | None:
+    """For each task how unsure the model is of it, in [0, 1]; None until nearly all have been asked about.
+
+    A text about which the model says nothing that could be judged counts as an average one.
+    """
+    if not asks_model(settings):
+        return None
+    open_tasks = [task_id for task_id in task_ids if task_id not in annotated]
+    found = tools.store.suggestions(project_id, open_tasks)
+    if not open_tasks or len(found) < ENOUGH_KNOWN * len(open_tasks):
+        return None
+    doubts = {t: 1 - made.certainty for t, made in found.items() if made.certainty is not None}
+    if not doubts:
+        return None
+    average = float(np.median(list(doubts.values())))
+    return [doubts.get(task_id, average) for task_id in task_ids]

@@ -1,0 +1,362 @@
+"""What the model is asked about a text, and what its answer means for Label Studio."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, cast
+
+from allabel_core.answers import ParsedAnswer, render_answer
+from allabel_core.chunking import Chunk, estimate_tokens, split_text, stitch
+from allabel_core.confidence import confidence_from_logprobs, span_confidences
+from allabel_core.grounding import Grounding, GroundingPolicy, Occurrences, ground, learn_policy
+from allabel_core.prompting import (
+    Form,
+    LabelSet,
+    Prompt,
+    build_prompt,
+    fit_demonstrations,
+    parse_answer,
+    prompt_tokens,
+)
+from allabel_core.retrieval import DemonstrationIndex
+from allabel_core.types import Document, Relation, Span
+
+from ..errors import LanguageModelError
+from ..labeling.label_config import LabelingInterface, parse_label_config
+from ..labeling.results import result_from_spans
+from ..ports import Answer, LanguageModel, ProjectSettings, StoredDemonstration, Suggestion
+from .tools import Tools
+
+# Beside a chunk there must be room for demonstrations, and for an answer several times as long as it.
+_CHUNK_SHARE = 1 / 8
+_SHORTEST_CHUNK = 64
+_OVERLAP_SHARE = 1 / 8
+
+
+class Part(NamedTuple):
+    """One prompt of a question: about ``chunk`` of the text, with these demonstrations."""
+
+    chunk: Chunk
+    prompt: Prompt
+    demonstrations: tuple[StoredDemonstration, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the model is to be asked about a text, in several parts where the text is long.
+
+    ``recipe`` identifies all that shapes the suggestion; ``basis`` the demonstrations alone.
+    """
+
+    parts: tuple[Part, ...]
+    recipe: str
+    basis: str
+
+    @property
+    def prompts(self) -> list[Prompt]:
+        return [part.prompt for part in self.parts]
+
+    @property
+    def demonstrations(self) -> list[int]:
+        """Their task ids, each once."""
+        return _task_ids(self.parts)
+
+
+class Reading(NamedTuple):
+    """A suggestion, not yet calibrated, and how many answers and mentions of which kind it came from."""
+
+    suggestion: Suggestion
+    tally: Mapping[str, int]
+
+
+class Preannotator:
+    """Asks about the texts of one project as it is now: labels, instructions, demonstrations."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        interface: LabelingInterface,
+        instructions: str,
+        demonstrations: Sequence[StoredDemonstration],
+        settings: ProjectSettings,
+    ) -> None:
+        self._tools = tools
+        self._interface = interface
+        self._settings = settings
+        self._labels = LabelSet(
+            labels=interface.labels,
+            hints=tuple(interface.hints.items()),
+            instructions=instructions,
+            relation_labels=_relation_labels(interface),
+        )
+        self._form = _form(tools.model)
+        self._chunk_tokens = self._tokens_per_chunk()
+        self._digests = {shown.task_id: _digest(shown.to_json()) for shown in demonstrations}
+        self._policy = _policy([shown.document for shown in demonstrations], settings.occurrences)
+        self._passages = [
+            StoredDemonstration(shown.task_id, passage)
+            for shown in demonstrations
+            for passage in passages(shown.document, self._chunk_tokens)
+        ]
+        self._index = self._built_index()
+
+    @classmethod
+    def of_project(
+        cls, tools: Tools, project_id: int, settings: ProjectSettings | None = None
+    ) -> Preannotator:
+        """As the store knows the project; ``settings`` in place of its own."""
+        store = tools.store
+        return cls(
+            tools,
+            parse_label_config(store.fact(project_id, "label_config") or ""),
+            store.fact(project_id, "instructions") or "",
+            store.demonstrations(project_id),
+            settings or store.settings(project_id),
+        )
+
+    def _built_index(self) -> DemonstrationIndex:
+        settings, documents = self._settings, [shown.document for shown in self._passages]
+        chosen = settings.similarity if settings.retrieval == "similarity" else settings.retrieval
+        costs = [self.demonstration_cost(document) for document in documents]
+        return DemonstrationIndex(
+            [document.text for document in documents],
+            chosen,
+            encode=self._tools.encoder,
+            labels=[frozenset(span.label for span in document.spans) for document in documents],
+            costs=costs if settings.demonstration_tokens else None,
+        )
+
+    def _tokens_per_chunk(self) -> int:
+        if self._tools.model is None:
+            return 2**31
+        empty = build_prompt(self._labels, [], "", templates=self._tools.templates)
+        room = self._tools.model.context_window - self._tokens(empty)
+        return max(_SHORTEST_CHUNK, int(room * _CHUNK_SHARE))
+
+    def _tokens(self, prompt: Prompt) -> int:
+        """Of the prompt and its longest answer."""
+        return prompt_tokens(prompt, form=self._form) + prompt.max_answer_tokens
+
+    def demonstration_cost(self, document: Document) -> int:
+        """Tokens that a demonstration adds to a prompt, by estimate."""
+        answer = render_answer(document, self._labels, form=self._form)
+        return estimate_tokens(document.text) + estimate_tokens(answer)
+
+    def basis(self, task_ids: Sequence[int]) -> str | None:
+        """Identifies these demonstrations as they are annotated now; None where one is gone."""
+        if any(task_id not in self._digests for task_id in task_ids):
+            return None
+        return _digest([[task_id, self._digests[task_id]] for task_id in task_ids]) if task_ids else ""
+
+    def question(self, text: str) -> Question:
+        """The prompt for a text, with as many of its nearest demonstrations as the model can take in.
+
+        A text that leaves no room for its answer, or, being long, for any demonstration, is asked
+        about chunk by chunk, each with demonstrations of its own.
+        """
+        whole = self._part(text, Chunk(0, len(text), 0, len(text)))
+        parts: tuple[Part, ...] = (whole,)
+        if self._must_be_split(text, whole):
+            overlap = int(self._chunk_tokens * _OVERLAP_SHARE)
+            chunks = split_text(text, self._chunk_tokens, overlap_tokens=overlap)
+            parts = tuple(self._part(text, chunk) for chunk in chunks) or parts
+        return Question(parts, self._recipe(parts), self.basis(_task_ids(parts)) or "")
+
+    def _must_be_split(self, text: str, whole: Part) -> bool:
+        model = self._tools.model
+        if model is None or estimate_tokens(text) <= self._chunk_tokens:
+            return False
+        alone = bool(self._passages) and self._wants_demonstrations() and not whole.demonstrations
+        return alone or self._tokens(whole.prompt) > model.context_window
+
+    def _wants_demonstrations(self) -> bool:
+        return self._settings.k > 0 or self._settings.demonstration_tokens > 0
+
+    def _part(self, text: str, chunk: Chunk) -> Part:
+        asked = text[chunk.start : chunk.end]
+        shown = self._nearest(asked)
+        templates = self._tools.templates
+        if self._tools.model is not None:
+            fitting = fit_demonstrations(
+                self._labels,
+                [each.document for each in shown],
+                asked,
+                context_tokens=self._tools.model.context_window,
+                form=self._form,
+                templates=templates,
+            )
+            shown = [each for each in shown if any(each.document is fits for fits in fitting)]
+        prompt = build_prompt(self._labels, [each.document for each in shown], asked, templates=templates)
+        return Part(chunk, prompt, tuple(shown))
+
+    def _nearest(self, text: str) -> list[StoredDemonstration]:
+        settings = self._settings
+        found = self._index.nearest(
+            text,
+            None if settings.demonstration_tokens else settings.k,
+            token_budget=settings.demonstration_tokens or None,
+            varied=settings.varied,
+            cover_labels=settings.cover_labels,
+        )
+        return [self._passages[demonstration.corpus_index] for demonstration in found]
+
+    def _recipe(self, parts: Sequence[Part]) -> str:
+        asked = [
+            [part.chunk, [[m.role, m.content] for m in part.prompt.messages], part.prompt.schema]
+            for part in parts
+        ]
+        model = self._tools.model.model if self._tools.model else ""
+        return _digest([model, self._tools.samples, asked, self._policy.occurrences, self._policy.overlaps])
+
+    def read(self, task_id: int, text: str, question: Question, answers: Sequence[Answer]) -> Reading:
+        """The answers, one a part, as regions of the text; what has no place in it is counted, not shown."""
+        read = [
+            self._read_part(text, part, answer) for part, answer in zip(question.parts, answers, strict=True)
+        ]
+        evidence = next(
+            kind for kind in ("logprobs", "agreement", "support") if all(kind in r.known for r in read)
+        )
+        stitched = stitch([part.chunk for part in question.parts], [r.grounding for r in read])
+        by_part = [r.confidences(evidence) for r in read]
+        scores = [by_part[i][j] for i, j in stitched.origins]
+        grounding = stitched.grounding
+        tally, rejected = _tally([r.parsed for r in read], grounding)
+        suggestion = Suggestion(
+            task_id=task_id,
+            result=[],
+            recipe=question.recipe,
+            demonstrations=question.demonstrations,
+            problem="malformed" if tally["answers_not_json"] else None,
+            rejected=rejected,
+            regions=result_from_spans(
+                self._interface,
+                text,
+                [grounded.span for grounded in grounding.spans],
+                scores=scores,
+                relations=grounding.relations,
+            ),
+            evidence=evidence,
+            certainty=_certainty(answers, scores),
+            basis=question.basis,
+            corpus=len(self._digests),
+        )
+        return Reading(suggestion, tally)
+
+    def _read_part(self, text: str, part: Part, answer: Answer) -> _PartReading:
+        asked = text[part.chunk.start : part.chunk.end]
+        parsed = parse_answer(answer.text, self._labels, form=answer.form)
+        others = [parse_answer(other, self._labels, form=answer.form) for other in answer.alternatives]
+        return _PartReading(
+            text=asked,
+            parsed=parsed,
+            grounding=ground(asked, parsed.mentions, parsed.relations, policy=self._policy),
+            from_logprobs=confidence_from_logprobs(answer.text, parsed.places, answer.logprobs)
+            if answer.logprobs
+            else None,
+            others=[ground(asked, other.mentions, policy=self._policy) for other in others],
+            demonstrations=[shown.document for shown in part.demonstrations],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _PartReading:
+    """One part's answer, grounded in its chunk, with all the evidence for its spans."""
+
+    text: str
+    parsed: ParsedAnswer
+    grounding: Grounding
+    from_logprobs: Sequence[float] | None
+    others: Sequence[Grounding]
+    demonstrations: Sequence[Document]
+
+    @property
+    def known(self) -> set[str]:
+        """The kinds of evidence there are."""
+        given = {"logprobs": self.from_logprobs is not None, "agreement": bool(self.others), "support": True}
+        return {kind for kind, there in given.items() if there}
+
+    def confidences(self, evidence: str) -> tuple[float, ...]:
+        return span_confidences(
+            self.text,
+            self.grounding,
+            from_logprobs=self.from_logprobs if evidence == "logprobs" else None,
+            others=self.others if evidence == "agreement" else (),
+            demonstrations=self.demonstrations,
+        )
+
+
+def _task_ids(parts: Sequence[Part]) -> list[int]:
+    return list(dict.fromkeys(shown.task_id for part in parts for shown in part.demonstrations))
+
+
+def passages(document: Document, max_tokens: int) -> list[Document]:
+    """A demonstration that is short enough as it is, else in pieces, each with the spans inside it."""
+    pieces = split_text(document.text, max_tokens) if estimate_tokens(document.text) > max_tokens else ()
+    return [_passage(document, piece) for piece in pieces] if len(pieces) > 1 else [document]
+
+
+def _passage(document: Document, piece: Chunk) -> Document:
+    inside = [i for i, s in enumerate(document.spans) if piece.start <= s.start and s.end <= piece.end]
+    place = {i: n for n, i in enumerate(inside)}
+    spans = (document.spans[i] for i in inside)
+    return Document(
+        document.text[piece.start : piece.end],
+        tuple(Span(s.start - piece.start, s.end - piece.start, s.label) for s in spans),
+        tuple(
+            Relation(place[link.source], place[link.target], link.label)
+            for link in document.relations
+            if link.source in place and link.target in place
+        ),
+    )
+
+
+def _tally(parsed: Sequence[ParsedAnswer], grounding: Grounding) -> tuple[Counter[str], dict[str, int]]:
+    """(counters of answers and rejections by reason, the rejections alone)."""
+    rejected = Counter(grounding.rejected)
+    rejected["unknown_label"] = sum(each.unknown_labels for each in parsed)
+    rejected["malformed"] = sum(each.malformed for each in parsed)
+    rejected["lost_relation"] = grounding.lost_relations
+    tally = Counter({f"rejected_{reason}": n for reason, n in rejected.items() if n})
+    tally["answers"] = len(parsed)
+    tally["spans"] = len(grounding.spans)
+    tally.update(f"answers_{each.problem}" for each in parsed if each.problem)
+    return tally, {reason: n for reason, n in rejected.items() if n}
+
+
+def _certainty(answers: Sequence[Answer], scores: Sequence[float]) -> float | None:
+    """Mean probability of the answers' tokens (geometric) where told, else of the spans."""
+    values = [value for answer in answers for _, value in answer.logprobs or ()]
+    if values and all(answer.logprobs for answer in answers):
+        return math.exp(min(0.0, sum(values) / len(values)))
+    return sum(scores) / len(scores) if scores else None
+
+
+def _policy(documents: Sequence[Document], occurrences: str) -> GroundingPolicy:
+    learned = learn_policy(documents)
+    return (
+        learned if occurrences == "learned" else replace(learned, occurrences=cast(Occurrences, occurrences))
+    )
+
+
+def _relation_labels(interface: LabelingInterface) -> tuple[str, ...]:
+    """Where relations bear no label, each has the label ""."""
+    return () if interface.relation_labels is None else interface.relation_labels or ("",)
+
+
+def _form(model: LanguageModel | None) -> Form:
+    """The form a model is asked in; a guess while the model cannot be reached, and no answer comes anyway."""
+    if model is None:
+        return "chat"
+    try:
+        return model.form()
+    except LanguageModelError:
+        return "chat"
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]
