@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +21,16 @@ from ..usecases.connect import TITLE
 from ..usecases.report import report
 from ..usecases.tools import Tools
 from .autopilot import Autopilot
-from .processes import LOOPBACK, Progress, ServiceError, free_port, is_free, require_free_port
+from .processes import LOOPBACK, ServiceError, free_port, is_free, require_free_port
 from .product import BackendServer, Worker, product_environment, uses_own_endpoint
 from .projects import DemoData, DemoState, ensure_project, gold_by_task, read_data
 from .screen import Screen
 from .services import LabelStudioServer, ModelServer, RedisServer
+from .waiting import wait_for_queue
 
 DIRECTORY = Path(".demo")
 LABEL_STUDIO_ENVIRONMENT = Path(".label-studio")
 POLL_SECONDS = 0.5
-PUBLISH_SECONDS = 900.0
-SETTLED = ("ready", "budget_used", "finished")
 
 
 class Running(Protocol):
@@ -79,8 +77,9 @@ def run_demo(
             if not exit_after:
                 demo.explain()
                 demo.watch()
+            screen.say("Stopping ...")
     except KeyboardInterrupt:
-        return 0 if not exit_after else 130
+        return 130 if exit_after else 0
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -127,7 +126,13 @@ class Demo:
         before = report(self.tools, project_id)
         expected = [entry.task_id for entry in store.queue(project_id)]
         stages = {entry.task_id: entry.stage for entry in store.queue(project_id)}
-        pilot = Autopilot(self.client, project_id, interface, gold, settle=self._settle)
+        pilot = Autopilot(
+            self.client,
+            project_id,
+            interface,
+            gold,
+            settle=lambda: self._settle(before.annotated + len(pilot.served)),
+        )
 
         def tell(task_id: int) -> None:
             done = len(pilot.served)
@@ -147,9 +152,9 @@ class Demo:
             tokens=after.spending.prompt_tokens + after.spending.completion_tokens,
         )
 
-    def _settle(self) -> None:
+    def _settle(self, annotated: int) -> None:
         with self.screen.step("Queue ranked and pre-annotated anew") as tell:
-            wait_for_queue(self.tools, self.project_id, self.check, tell)
+            wait_for_queue(self.tools, self.project_id, self.check, tell, whole=True, annotated=annotated)
 
     def check(self) -> None:
         """:raises ServiceError: one of the processes has ended."""
@@ -180,7 +185,7 @@ Three things to try:
   3. Let the model label the rest: when the budget is used up, press 'Start Training' in
      {project}/settings/ml, or: (set -a; . {self.directory}/env; allabel finish {self.project_id})
 
-Logs are in {self.directory}/logs. Ctrl-C stops everything; the project is kept for the next time."""
+Logs: {self.directory}/*/*.log. Ctrl-C stops everything; the project is kept for the next time."""
         )
 
 
@@ -240,33 +245,7 @@ def _connect(demo: Demo) -> None:
             extra_params=parameters,
             auth=read_settings().basic_auth,
         )
-        wait_for_queue(tools, project_id, demo.check, tell)
-
-
-def wait_for_queue(
-    tools: Tools, project_id: int, check: Callable[[], None], on_progress: Progress, *, quiet: float = 1.0
-) -> None:
-    """Until nothing is left to rank, pre-annotate or publish, and has not been for ``quiet`` seconds.
-
-    :raises ServiceError: the project cannot be worked on, a process ended (``check``), or the time is up.
-    """
-    store = tools.store
-    deadline = time.monotonic() + PUBLISH_SECONDS
-    settled_since: float | None = None
-    while settled_since is None or time.monotonic() - settled_since < quiet:
-        check()
-        facts = store.facts(project_id)
-        if facts.get("state") == "degraded":
-            raise ServiceError(f"The project cannot be worked on: {facts.get('problem')}")
-        if time.monotonic() > deadline:
-            raise ServiceError(
-                f"No queue was published within {PUBLISH_SECONDS:.0f} s; see the worker's log."
-            )
-        settled = facts.get("state") in SETTLED and not store.dirty(project_id)[0] and "version" in facts
-        settled_since = (settled_since or time.monotonic()) if settled else None
-        if note := store.progress(project_id):
-            on_progress(f"{note.doing} {note.done} of {note.total}")
-        time.sleep(POLL_SECONDS)
+        wait_for_queue(tools, project_id, demo.check, tell, whole=bool(options.autopilot))
 
 
 def _require_ports(options: Options) -> None:
