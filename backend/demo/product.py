@@ -11,8 +11,6 @@ from .services import LabelStudioServer, ModelServer, RedisServer, Service, pyth
 
 PACKAGE = (__package__ or "backend.demo").rpartition(".")[0]
 
-EMBEDDED_DEMONSTRATIONS = 8
-
 
 def uses_own_endpoint(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether the environment names a language model, so that none is embedded."""
@@ -41,7 +39,6 @@ def product_environment(
             "OPENAI_CONCURRENCY": str(model.slots),
             "OPENAI_TIMEOUT": "300",
             "CONTEXT_WINDOW": str(model.context_tokens),
-            "DEMONSTRATIONS": str(EMBEDDED_DEMONSTRATIONS),
         }
     return environment
 

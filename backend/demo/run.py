@@ -131,7 +131,9 @@ class Demo:
             project_id,
             interface,
             gold,
-            settle=lambda: self._settle(before.annotated + len(pilot.served)),
+            settle=lambda: self._settle(
+                before.annotated + len(pilot.served), whole=len(pilot.served) < self.options.autopilot
+            ),
         )
 
         def tell(task_id: int) -> None:
@@ -152,9 +154,10 @@ class Demo:
             tokens=after.spending.prompt_tokens + after.spending.completion_tokens,
         )
 
-    def _settle(self, annotated: int) -> None:
-        with self.screen.step("Queue ranked and pre-annotated anew") as tell:
-            wait_for_queue(self.tools, self.project_id, self.check, tell, whole=True, annotated=annotated)
+    def _settle(self, annotated: int, *, whole: bool) -> None:
+        step = "Queue ranked and pre-annotated anew" if whole else "Queue ranked anew"
+        with self.screen.step(step) as tell:
+            wait_for_queue(self.tools, self.project_id, self.check, tell, whole=whole, annotated=annotated)
 
     def check(self) -> None:
         """:raises ServiceError: one of the processes has ended."""

