@@ -69,11 +69,11 @@ def run_demo(
     options = Options(data, port, label_studio_port, autopilot, exit_after)
     previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     screen = Screen()
-    summary: dict[str, object] | None = None
+    summary: dict[str, object] = {}
     try:
         with ExitStack() as stack:
             demo = _start(options, screen, stack)
-            summary = demo.fly() if autopilot else None
+            summary = demo.fly()
             if not exit_after:
                 demo.explain()
                 demo.watch()
@@ -84,24 +84,12 @@ def run_demo(
         for number, handler in previous.items():
             signal.signal(number, handler)
     if exit_after:
-        sys.stdout.write(json.dumps(summary or _summary()) + "\n")
+        sys.stdout.write(json.dumps(summary) + "\n")
     return 0
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _summary(
-    annotated: int = 0, rerankings: int = 0, in_order: bool = True, f1: float | None = None, tokens: int = 0
-) -> dict[str, object]:
-    return {
-        "annotated": annotated,
-        "rerankings": rerankings,
-        "served_in_queue_order": in_order,
-        "entity_f1": f1,
-        "tokens": tokens,
-    }
 
 
 @dataclass(slots=True)
@@ -146,13 +134,13 @@ class Demo:
 
         pilot.annotate(self.options.autopilot, tell)
         after = report(self.tools, project_id)
-        return _summary(
-            annotated=len(pilot.served),
-            rerankings=after.rankings - before.rankings,
-            in_order=pilot.served == expected[: len(pilot.served)],
-            f1=round(pilot.entity_f1(), 4) if pilot.served else None,
-            tokens=after.spending.prompt_tokens + after.spending.completion_tokens,
-        )
+        return {
+            "annotated": len(pilot.served),
+            "rerankings": after.rankings - before.rankings,
+            "served_in_queue_order": pilot.served == expected[: len(pilot.served)],
+            "entity_f1": round(pilot.entity_f1(), 4) if pilot.served else None,
+            "tokens": after.spending.prompt_tokens + after.spending.completion_tokens,
+        }
 
     def _settle(self, annotated: int, *, whole: bool) -> None:
         step = "Queue ranked and pre-annotated anew" if whole else "Queue ranked anew"
@@ -175,6 +163,7 @@ class Demo:
         name, password = self.label_studio.login
         base = self.label_studio.base_url
         project = f"{base}/projects/{self.project_id}"
+        command = f"(set -a; . {self.directory}/env; {Path(sys.executable).parent}/allabel"
         self.screen.say(
             f"""
 [bold]Label Studio is at {base}[/bold]   login {name}   password {password}
@@ -184,9 +173,10 @@ Three things to try:
      queue with suggestions in it. Correct them, press Submit; the next task of the queue comes.
   2. Watch it learn: every few annotations the rest of the queue is ranked and pre-annotated anew.
      See the tab 'ALLabel queue' in {project}/data,
-     and in another terminal: (set -a; . {self.directory}/env; allabel status {self.project_id})
+     and in another terminal: {command} status {self.project_id})
   3. Let the model label the rest: when the budget is used up, press 'Start Training' in
-     {project}/settings/ml, or: (set -a; . {self.directory}/env; allabel finish {self.project_id})
+     {project}/settings/ml,
+     or in another terminal: {command} finish {self.project_id})
 
 Logs: {self.directory}/*/*.log. Ctrl-C stops everything; the project is kept for the next time."""
         )
