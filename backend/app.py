@@ -22,6 +22,8 @@ from redis.exceptions import RedisError
 from allabel_core.errors import AllabelError, InvalidInputError
 
 from .bootstrap import build_tools
+from .errors import LabelConfigError
+from .labeling.label_config import parse_label_config
 from .settings import Settings
 from .usecases.connect import SECRET_HEADER, parse_extra_params, register
 from .usecases.events import Event, receive
@@ -109,6 +111,8 @@ def create_app(settings: Settings, tools: Tools | None = None) -> FastAPI:
 
     @app.post("/setup", dependencies=guarded)
     def setup(body: SetupBody, request: Request) -> dict[str, str]:
+        if body.label_config:
+            parse_label_config(body.label_config)
         url = settings.backend_url or str(request.base_url).rstrip("/")
         register(kit, body.project, backend_url=url, extra_params=parse_extra_params(body.extra_params))
         return {"model_version": kit.store.fact(body.project, "version") or MODEL_CLASS}
@@ -181,6 +185,7 @@ def _handle_errors(app: FastAPI) -> None:
         problems = [f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg']}" for e in found[:5]]
         return _error(422, "; ".join(problems))
 
+    @app.exception_handler(LabelConfigError)
     @app.exception_handler(InvalidInputError)
     def unusable(_: Request, error: Exception) -> Response:
         return _error(422, str(error))

@@ -22,7 +22,9 @@ from allabel_core.errors import AllabelError
 from . import doctor as checks
 from .bootstrap import build_tools
 from .settings import Settings, read_settings
+from .simulate.command import simulate
 from .usecases.connect import connect as connect_project
+from .usecases.estimate import estimate as estimate_project
 from .usecases.finish import finish as finish_project
 from .usecases.report import ProjectReport, report
 from .usecases.tools import Tools
@@ -144,6 +146,30 @@ def status(
 
 
 @app.command()
+def estimate(
+    project: ProjectArgument,
+    json: Annotated[bool, typer.Option("--json", help="One JSON line.")] = False,
+) -> None:
+    """What the window, the budget and 'finish' will cost: calls, tokens, money. Asks no model.
+
+    Example: [bold]PRICE_PROMPT=0.15 PRICE_COMPLETION=0.60 allabel estimate 1[/bold]
+    """
+    _, tools = _tools()
+    _require_connected(tools, project)
+    found = estimate_project(tools, project)
+    if json:
+        typer.echo(found.to_json())
+        return
+    table = Table("", "calls", "prompt tokens", "answer tokens", "cost", title=f"Project {project}")
+    for cost in found.costs:
+        money = "-" if cost.money is None else f"{cost.money:.4f}"
+        figures = (cost.calls, cost.prompt_tokens, cost.completion_tokens)
+        table.add_row(cost.what, *(f"{figure:,}" for figure in figures), money)
+    out.print(table)
+    out.print(f"Tokens of a call: {found.basis}.", highlight=False)
+
+
+@app.command()
 def rerank(project: ProjectArgument) -> None:
     """Read the project anew and rank it now.
 
@@ -219,6 +245,9 @@ def demo(
     raise typer.Exit(code)
 
 
+app.command()(simulate)
+
+
 def _tools() -> tuple[Settings, Tools]:
     settings = read_settings()
     logging.getLogger().setLevel(logging.ERROR)
@@ -232,7 +261,11 @@ def _require_connected(tools: Tools, project: int) -> None:
 
 
 def _require_healthy(tools: Tools, project: int) -> None:
-    if tools.store.fact(project, "state") == "degraded":
+    state = tools.store.fact(project, "state")
+    if state == "capped":
+        err.print(f"[red]{tools.store.fact(project, 'model_problem')}[/red]", highlight=False)
+        raise typer.Exit(EXIT_PROBLEM)
+    if state == "degraded":
         err.print(f"[red]{tools.store.fact(project, 'problem')}[/red]", highlight=False)
         raise typer.Exit(EXIT_PROBLEM)
 

@@ -205,6 +205,9 @@ class LanguageModel(Protocol):
 
     def spending(self, project_id: int) -> Spending: ...
 
+    def price(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """What so many tokens cost by the price table, None without one."""
+
     def check(self) -> str:
         """One line on what the endpoint is and can do; raises ``LanguageModelError`` if it fails."""
 

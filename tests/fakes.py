@@ -139,5 +139,8 @@ class ScriptedModel:
     def spending(self, project_id: int) -> Spending:
         return Spending(calls=len(self.prompts))
 
+    def price(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        return (prompt_tokens + completion_tokens) / 1e6
+
     def check(self) -> str:
         return "scripted"

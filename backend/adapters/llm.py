@@ -84,6 +84,11 @@ class OpenAiModel:
         """What the project's calls came to so far."""
         return self._ledger.spending(project_id)
 
+    def price(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """What so many tokens cost by the price table, None without one."""
+        prices = self._config.prices
+        return prices.cost(prompt_tokens, completion_tokens) if prices else None
+
     def check(self) -> str:
         """One line on what the endpoint is and can do; raises ``LanguageModelError`` if it fails.
 

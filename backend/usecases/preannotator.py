@@ -94,7 +94,7 @@ class Preannotator:
             instructions=instructions,
             relation_labels=_relation_labels(interface),
         )
-        self._form = _form(tools.model)
+        self.form = _form(tools.model)
         self._chunk_tokens = self._tokens_per_chunk()
         self._digests = {shown.task_id: _digest(shown.to_json()) for shown in demonstrations}
         self._policy = _policy([shown.document for shown in demonstrations], settings.occurrences)
@@ -140,11 +140,11 @@ class Preannotator:
 
     def _tokens(self, prompt: Prompt) -> int:
         """Of the prompt and its longest answer."""
-        return prompt_tokens(prompt, form=self._form) + prompt.max_answer_tokens
+        return prompt_tokens(prompt, form=self.form) + prompt.max_answer_tokens
 
     def demonstration_cost(self, document: Document) -> int:
         """Tokens that a demonstration adds to a prompt, by estimate."""
-        answer = render_answer(document, self._labels, form=self._form)
+        answer = render_answer(document, self._labels, form=self.form)
         return estimate_tokens(document.text) + estimate_tokens(answer)
 
     def basis(self, task_ids: Sequence[int]) -> str | None:
@@ -187,7 +187,7 @@ class Preannotator:
                 [each.document for each in shown],
                 asked,
                 context_tokens=self._tools.model.context_window,
-                form=self._form,
+                form=self.form,
                 templates=templates,
             )
             shown = [each for each in shown if any(each.document is fits for fits in fitting)]

@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import LabelConfigError
-from ..labeling.label_config import parse_label_config, task_text
+from ..errors import LabelConfigError, LabelStudioError
+from ..labeling.label_config import parse_label_config
 from ..ports import Suggestion
 from .connect import register
 from .publish import place_score
+from .texts import readable_text
 from .tools import Tools
 
 ANSWER_WITHIN = 85.0
@@ -45,7 +46,9 @@ def _ask_worker(
     tools: Tools, project_id: int, missing: dict[int, dict[str, Any]], label_config: str
 ) -> dict[int, Suggestion]:
     store = tools.store
-    store.add_texts(project_id, _texts(label_config or store.fact(project_id, "label_config") or "", missing))
+    store.add_texts(
+        project_id, _texts(tools, label_config or store.fact(project_id, "label_config") or "", missing)
+    )
     store.want_now(project_id, missing)
     deadline = time.monotonic() + ANSWER_WITHIN
     found: dict[int, Suggestion] = {}
@@ -57,13 +60,13 @@ def _ask_worker(
     return found
 
 
-def _texts(label_config: str, tasks: dict[int, dict[str, Any]]) -> dict[int, str]:
+def _texts(tools: Tools, label_config: str, tasks: dict[int, dict[str, Any]]) -> dict[int, str]:
     interface = parse_label_config(label_config)
     texts = {}
     for task_id, data in tasks.items():
         try:
-            texts[task_id] = task_text(interface, data)
-        except LabelConfigError:
+            texts[task_id] = readable_text(tools, interface, data)
+        except (LabelConfigError, LabelStudioError):
             continue
     return texts
 

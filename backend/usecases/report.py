@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from allabel_core.metrics import Scores, score_entities
@@ -10,13 +11,17 @@ from allabel_core.metrics import Scores, score_entities
 from ..labeling.label_config import parse_label_config
 from ..labeling.results import document_from_annotation
 from ..ports import Spending
+from .calibration import calibration_error
 from .tools import Tools
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectReport:
     """``entity_f1``: suggestions as annotators saw them against what they submitted, in [0, 1]; None
-    where no annotated task had a suggestion. ``compared``: on how many tasks."""
+    where no annotated task had a suggestion. ``compared``: on how many tasks. ``calibration_error``: expected
+    distance between the confidence shown and the share of spans kept; ``judged``: of how many spans.
+    ``answers``: read so far; ``unreadable``: those of them that were not (wholly) in the form asked for,
+    and ``rejected``: mentions not shown, both by reason."""
 
     project_id: int
     title: str
@@ -32,6 +37,13 @@ class ProjectReport:
     compared: int
     entity_f1: float | None
     spending: Spending
+    calibration_error: float | None
+    judged: int
+    answers: int
+    unreadable: dict[str, int]
+    rejected: dict[str, int]
+    unusable_tasks: int
+    unusable_reason: str
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
@@ -54,6 +66,14 @@ class ProjectReport:
             ("Suggestions", quality),
             ("Model", f"{spent.calls} calls, {spent.prompt_tokens + spent.completion_tokens} tokens"),
         ]
+        if self.calibration_error is not None:
+            error = f"off by {self.calibration_error:.2f} on average, over {self.judged} spans"
+            rows.append(("Confidence", error))
+        if self.answers:
+            rows.append(("Answers", f"{self.answers} read; {_listed(self.unreadable)} unreadable"))
+            rows.append(("Not shown", _listed(self.rejected)))
+        if self.unusable_tasks:
+            rows.append(("Left out", f"{self.unusable_tasks} tasks without a text. {self.unusable_reason}"))
         return [*rows, ("Problem", self.problem)] if self.problem else rows
 
 
@@ -62,6 +82,8 @@ def report(tools: Tools, project_id: int) -> ProjectReport:
     store = tools.store
     facts = store.facts(project_id)
     scores, compared = _quality(tools, project_id)
+    gold = {shown.task_id: shown.document for shown in store.demonstrations(project_id)}
+    error, judged = calibration_error(store.shown(project_id, list(gold)), gold)
     return ProjectReport(
         project_id=project_id,
         title=facts.get("title", ""),
@@ -77,7 +99,22 @@ def report(tools: Tools, project_id: int) -> ProjectReport:
         compared=compared,
         entity_f1=scores.f1 if scores else None,
         spending=tools.model.spending(project_id) if tools.model else Spending(),
+        calibration_error=error,
+        judged=judged,
+        answers=int(facts.get("answers", 0)),
+        unreadable=_counters(facts, "answers_"),
+        rejected=_counters(facts, "rejected_"),
+        unusable_tasks=int(facts.get("unusable_tasks", 0)),
+        unusable_reason=facts.get("unusable_reason", ""),
     )
+
+
+def _counters(facts: Mapping[str, str], prefix: str) -> dict[str, int]:
+    return {name.removeprefix(prefix): int(n) for name, n in sorted(facts.items()) if name.startswith(prefix)}
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items()) or "none"
 
 
 def _quality(tools: Tools, project_id: int) -> tuple[Scores | None, int]:

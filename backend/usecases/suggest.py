@@ -14,6 +14,7 @@ from .calibration import present, stored_calibrations
 from .plan import asks_model
 from .preannotator import Preannotator, Question
 from .publish import publish
+from .sync import queue_state
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ def suggest(tools: Tools, project_id: int) -> None:
     _note_failures(tools, project_id, failed, questions)
     store.no_longer_wanted(project_id, [t for t in texts if t not in failed or failed[t].kind not in PASSING])
     store.set_progress(project_id, "pre-annotating", *_progress(tools, project_id))
+    if store.fact(project_id, "state") == "capped" or store.fact(project_id, "capped") == "1":
+        store.set_facts(project_id, state=queue_state(tools, project_id))
     publish(tools, project_id)
     if not store.wanted(project_id):
         # Where the queue goes by the model's doubts, they are to be ranked by now.

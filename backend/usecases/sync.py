@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from allabel_core.errors import AllabelError
 
 from ..errors import LabelConfigError, LabelStudioNotFoundError
-from ..labeling.label_config import LabelingInterface, parse_label_config, task_text
+from ..labeling.label_config import LabelingInterface, parse_label_config
 from ..labeling.results import document_from_annotation
 from ..ports import Annotation, Project, QueueEntry, StoredDemonstration, Task
 from .connect import describe_progress, set_up
 from .plan import model_doubts, plan_suggestions
 from .publish import publish
 from .ranking import budget_tasks
+from .texts import readable_text
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -106,15 +107,16 @@ def read_texts(tools: Tools, project_id: int, interface: LabelingInterface) -> N
         store.set_progress(project_id, "reading tasks", done, total)
 
     texts: dict[int, str] = {}
-    unusable = 0
+    unusable, reason = 0, ""
     for task in tools.label_studio.tasks(project_id, on_page=on_page):
         try:
-            texts[task.id] = task_text(interface, task.data, fetch=tools.label_studio.text_at)
-        except LabelConfigError:
+            texts[task.id] = readable_text(tools, interface, task.data)
+        except LabelConfigError as error:
             unusable += 1
+            reason = reason or str(error)
     store.forget_tasks(project_id, store.texts(project_id).keys() - texts.keys())
     store.add_texts(project_id, texts)
-    store.set_facts(project_id, unusable_tasks=unusable)
+    store.set_facts(project_id, unusable_tasks=unusable, unusable_reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
