@@ -61,6 +61,21 @@ def test_annotating_a_prefix_leaves_the_rest_of_the_queue_unchanged(pool, data):
     assert again.stages[done:] == queue.stages[done:]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_every_prefix_of_a_longer_queue_leaves_the_rest_unchanged(seed):
+    words = np.minimum(np.random.default_rng(seed).zipf(1.3, size=(90, 8)), 60)
+    texts = [" ".join(f"w{word}" for word in row) for row in words]
+    queue = select(texts, 60)
+    assert queue.stages.count("uncertainty") == 12
+    for done in range(1, 60):
+        again = select(texts, 60, annotated=queue.order[:done])
+        assert again.order == queue.order
+        assert again.stages[done:] == queue.stages[done:]
+    anyhow = list(range(70, 18, -1))
+    expected = oracle.queue(oracle.bm25_matrix(texts), 60, decimals=9, annotated=anyhow)
+    assert list(select(texts, 60, annotated=anyhow).order) == expected[0]
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 3])
 @pytest.mark.parametrize("texts", [["", "", ""], ["a", "a", "a"], ["a b", "", "c"], ["a a b", "b c", "c a"]])
 def test_tiny_pools_with_any_budget(texts, n):

@@ -106,6 +106,22 @@ def test_large_pools_agree_between_engines():
     assert select(texts, 60, similarity=compiled).order == select(texts, 60, similarity=plain).order
 
 
+def test_rows_whose_certificate_fails_are_computed_exactly(monkeypatch):
+    candidates = bm25_neighbours._candidates
+
+    def without_the_best(index, tiles, queries, width, compiled):
+        best, found = candidates(index, tiles, queries, width + 1, compiled)
+        # As if float32 had lost the best text: it is what was left out.
+        best[:, 0] = best[:, -1]
+        return best[:, :-1], found[:, :-1]
+
+    monkeypatch.setattr(bm25_neighbours, "_candidates", without_the_best)
+    rng = np.random.default_rng(0)
+    texts = [" ".join(f"w{i}" for i in row) for row in rng.integers(0, 40, size=(60, 6))]
+    found = Bm25(texts, engine="compiled").neighbours(3)
+    np.testing.assert_array_equal(found.indices, Bm25(texts, engine="plain").neighbours(3).indices)
+
+
 def test_without_numba_the_plain_path_serves(monkeypatch):
     monkeypatch.setattr(bm25, "kernels", lambda: None)
     texts = ["a", "b", "c"] * 1_000
