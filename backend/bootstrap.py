@@ -12,7 +12,7 @@ from allabel_core.prompting import DEFAULT_TEMPLATES, Templates
 from .adapters.label_studio import LabelStudioClient
 from .adapters.llm import OpenAiModel
 from .adapters.llm_config import LlmConfig, Prices
-from .adapters.llm_store import RedisKeyValue
+from .adapters.llm_store import KeyValue, RedisKeyValue
 from .adapters.store import Store
 from .errors import SettingsError
 from .ports import LanguageModel, ProjectSettings
@@ -74,6 +74,11 @@ def build_label_studio(settings: Settings) -> LabelStudioClient:
 
 def build_model(settings: Settings, redis: Redis) -> LanguageModel | None:
     """The language model of the settings, None where none is configured."""
+    return build_model_on(settings, RedisKeyValue(redis))
+
+
+def build_model_on(settings: Settings, store: KeyValue) -> LanguageModel | None:
+    """The same with its cache and ledger in ``store``."""
     if not settings.model_configured:
         return None
     provider = settings.openai_provider
@@ -101,7 +106,7 @@ def build_model(settings: Settings, redis: Redis) -> LanguageModel | None:
         )
     except InvalidInputError as error:
         raise SettingsError(str(error)) from error
-    return OpenAiModel(config, RedisKeyValue(redis))
+    return OpenAiModel(config, store)
 
 
 def _prices(settings: Settings) -> Prices | None:

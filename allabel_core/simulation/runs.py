@@ -213,6 +213,9 @@ class Replay:
         return self._pools[kind]
 
     def _index(self, corpus: Sequence[int], similarity: str) -> DemonstrationIndex:
+        if similarity != "bm25":
+            # All at once: encoding one by one is slow.
+            self._encoded(self.texts)
         return DemonstrationIndex([self.texts[i] for i in corpus], similarity, encode=self._encoded)
 
     @staticmethod

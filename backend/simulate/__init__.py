@@ -1,0 +1,1 @@
+"""`allabel simulate`: strategies replayed on annotated files, with results, plots and a report."""

@@ -1,0 +1,241 @@
+"""From finished runs to the tables of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from allabel_core.simulation.runs import as_counts
+from allabel_core.simulation.statistics import (
+    Correlation,
+    Estimate,
+    budget_needed,
+    f1_difference,
+    f1_ratio,
+    mean_f1,
+    spearman,
+)
+from allabel_core.simulation.strategies import FULL
+from allabel_core.types import FloatArray, IntArray
+
+from .records import Finished
+
+TARGET = 0.98
+"""The part of full annotation's F1 that is looked for."""
+
+_BINS = 5
+
+
+class Setting(NamedTuple):
+    """What runs must share to be compared."""
+
+    dataset: str
+    extractor: str
+    similarity: str
+    k: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """All seeds of one strategy at one budget. ``None``: there is nothing to compare with."""
+
+    setting: Setting
+    strategy: str
+    budget: str
+    share: float
+    seeds: int
+    f1: Estimate
+    span_f1: float
+    of_full: Estimate
+    over_random: Estimate | None
+    over_allabel: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Texts whose nearest demonstration is about equally close."""
+
+    closeness: float
+    texts: int
+    f1: float
+    perplexity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Closeness:
+    """How scores depend on how close the nearest demonstration is, over one strategy's runs."""
+
+    setting: Setting
+    strategy: str
+    budget: str
+    f1: Correlation
+    perplexity: Correlation
+    bins: tuple[Bin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCurve:
+    """F1 of one label by budget, on the texts that the strategy left unannotated at every budget.
+
+    ``drop``: F1 at the last budget less the best F1 before, None with a single budget.
+    """
+
+    setting: Setting
+    strategy: str
+    label: str
+    points: tuple[tuple[str, float, float], ...]
+    drop: Estimate | None
+
+    @property
+    def gets_worse(self) -> bool:
+        return self.drop is not None and self.drop.high < 0
+
+
+Grouped = Mapping[Setting, Mapping[tuple[str, str], Sequence[Finished]]]
+
+
+def grouped(finished: Sequence[Finished]) -> Grouped:
+    """Setting -> (strategy, budget) -> the runs, one a seed."""
+    groups: dict[Setting, dict[tuple[str, str], list[Finished]]] = {}
+    for run in finished:
+        row = run.row
+        setting = Setting(row.dataset, row.extractor, row.similarity, row.k)
+        groups.setdefault(setting, {}).setdefault((row.strategy, row.budget), []).append(run)
+    return groups
+
+
+def summary(groups: Grouped) -> list[Cell]:
+    """One cell per setting, strategy and budget; full annotation first."""
+    return [
+        _cell(setting, strategy, budget, cells)
+        for setting, cells in groups.items()
+        for strategy, budget in cells
+    ]
+
+
+def _cell(
+    setting: Setting, strategy: str, budget: str, cells: Mapping[tuple[str, str], Sequence[Finished]]
+) -> Cell:
+    runs = cells[strategy, budget]
+    counts, full = _counts(runs), _counts(cells[FULL, "100%"])
+
+    def over(other: str) -> Estimate | None:
+        against = cells.get((other, budget))
+        if against is None or strategy in (other, FULL):
+            return None
+        return f1_difference(counts, _counts(against), np.random.default_rng(0))
+
+    return Cell(
+        setting,
+        strategy,
+        budget,
+        share=runs[0].row.n_annotated / runs[0].texts,
+        seeds=len(runs),
+        f1=mean_f1(counts, np.random.default_rng(0)),
+        span_f1=float(np.mean([run.row.span_f1 for run in runs])),
+        of_full=f1_ratio(counts, full * len(counts), np.random.default_rng(0)),
+        over_random=over("random"),
+        over_allabel=over("allabel"),
+    )
+
+
+def _counts(runs: Sequence[Finished]) -> list[IntArray]:
+    return [run.scores.by_text(run.texts) for run in runs]
+
+
+def needed(cells: Sequence[Cell]) -> list[tuple[Setting, str, float | None, Cell]]:
+    """Per setting and strategy: the share needed for 98% of full annotation, and its largest budget."""
+    curves: dict[tuple[Setting, str], list[Cell]] = {}
+    for cell in cells:
+        if cell.strategy != FULL:
+            curves.setdefault((cell.setting, cell.strategy), []).append(cell)
+    found = []
+    for (setting, strategy), curve in curves.items():
+        curve.sort(key=lambda cell: cell.share)
+        share = budget_needed([(cell.share, cell.of_full.value) for cell in curve], TARGET)
+        found.append((setting, strategy, share, curve[-1]))
+    return found
+
+
+def closeness(groups: Grouped) -> list[Closeness]:
+    """Per setting, strategy and budget, over the texts in which there is anything to score."""
+    return [
+        _closeness(setting, strategy, budget, runs)
+        for setting, cells in groups.items()
+        for (strategy, budget), runs in cells.items()
+    ]
+
+
+def _closeness(setting: Setting, strategy: str, budget: str, runs: Sequence[Finished]) -> Closeness:
+    near = np.concatenate([run.scores.closeness for run in runs])
+    counts = np.concatenate([run.scores.entities.sum(axis=0) for run in runs])
+    perplexity = np.concatenate([run.scores.perplexity for run in runs])
+    scored = counts.sum(axis=1) > 0
+    near, counts, perplexity = near[scored], counts[scored], perplexity[scored]
+    each = 2.0 * counts[:, 0] / np.maximum(1, 2 * counts[:, 0] + counts[:, 1] + counts[:, 2])
+    return Closeness(
+        setting,
+        strategy,
+        budget,
+        f1=spearman(near, each, np.random.default_rng(0)),
+        perplexity=spearman(near, perplexity, np.random.default_rng(0)),
+        bins=tuple(_bins(near, counts, perplexity)),
+    )
+
+
+def _bins(near: FloatArray, counts: IntArray, perplexity: FloatArray) -> Iterator[Bin]:
+    for part in np.array_split(np.argsort(near, kind="stable"), _BINS):
+        if len(part):
+            told = perplexity[part][np.isfinite(perplexity[part])]
+            yield Bin(
+                closeness=float(near[part].mean()),
+                texts=len(part),
+                f1=as_counts(counts[part]).f1,
+                perplexity=float(np.median(told)) if len(told) else float("nan"),
+            )
+
+
+def label_curves(groups: Grouped) -> list[LabelCurve]:
+    """For every strategy with at least two budgets."""
+    curves: list[LabelCurve] = []
+    for setting, cells in groups.items():
+        for strategy in dict.fromkeys(strategy for strategy, _ in cells if strategy != FULL):
+            runs = [here for (name, _), here in cells.items() if name == strategy]
+            if len(runs) > 1:
+                runs.sort(key=lambda here: here[0].row.n_annotated)
+                curves += _label_curves(setting, strategy, runs)
+    return curves
+
+
+def _label_curves(
+    setting: Setting, strategy: str, by_budget: Sequence[Sequence[Finished]]
+) -> Iterator[LabelCurve]:
+    seeds = min(len(runs) for runs in by_budget)
+    common = [
+        set.intersection(*(set(runs[seed].scores.evaluated) for runs in by_budget)) for seed in range(seeds)
+    ]
+    for which, label in enumerate(by_budget[0][0].scores.labels):
+        counts = [
+            [_label_counts(runs[seed], which, common[seed]) for seed in range(seeds)] for runs in by_budget
+        ]
+        means = [float(np.mean([as_counts(c[:, :3]).f1 for c in each])) for each in counts]
+        best = int(np.argmax(means[:-1]))
+        points = tuple(
+            (runs[0].row.budget, runs[0].row.n_annotated / runs[0].texts, mean)
+            for runs, mean in zip(by_budget, means, strict=True)
+        )
+        drop = f1_difference(counts[-1], counts[best], np.random.default_rng(0))
+        yield LabelCurve(setting, strategy, label, points, drop)
+
+
+def _label_counts(run: Finished, label: int, texts: set[int]) -> IntArray:
+    """(n, 4), as ``RunScores.by_text``, of one label on some texts."""
+    counts = np.zeros((run.texts, 4), dtype=np.int64)
+    kept = [i for i, text in enumerate(run.scores.evaluated) if text in texts]
+    at = [run.scores.evaluated[i] for i in kept]
+    counts[at, :3] = run.scores.entities[label, kept]
+    counts[at, 3] = 1
+    return counts

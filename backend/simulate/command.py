@@ -1,0 +1,95 @@
+"""The terminal command `allabel simulate`: translates options, shows what comes of it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from allabel_core.errors import InvalidInputError
+
+from ..settings import read_settings
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+    from .run import Options
+
+DataArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        exists=True,
+        help="Annotated data: a Label Studio export (JSON, JSON-MIN, JSONL), CoNLL, a folder of BRAT files.",
+        show_default=False,
+    ),
+]
+
+
+def simulate(
+    data: DataArgument = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Use the sample texts.")] = False,
+    strategies: Annotated[
+        str | None, typer.Option(help="With commas; a variant of the stages is allabel@1:1:1.")
+    ] = None,
+    budgets: Annotated[str | None, typer.Option(help="With commas: 5%,10% or numbers of texts.")] = None,
+    similarity: Annotated[str | None, typer.Option(help="With commas: bm25, sbert, fused.")] = None,
+    k: Annotated[str | None, typer.Option(help="Demonstrations shown; with commas.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Repetitions of strategies that draw at random.")
+    ] = None,
+    extractor: Annotated[
+        str, typer.Option(help="copy, perceptron, or llm: the language model of the settings.")
+    ] = "copy",
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("simulation"),
+    experiment: Annotated[
+        str | None,
+        typer.Option(help="main, stages, warmstart, proportions, k, similarity, correlation or per-label."),
+    ] = None,
+    test_texts: Annotated[
+        int | None, typer.Option(min=1, help="Evaluate on so many texts a run, not on all.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
+) -> None:
+    """Replay strategies on annotated data: would active learning help here, and how much is enough?
+
+    Example: [bold]allabel simulate export.json --budgets 5%,10% --out results[/bold]
+    """
+    from .plan import make_grid
+    from .reading import read_dataset, sample_dataset
+    from .run import Options, simulate
+
+    grid = make_grid(
+        experiment, strategies=strategies, budgets=budgets, similarities=similarity, ks=k, seeds=seeds
+    )
+    datasets = [read_dataset(path) for path in data or ()] + ([sample_dataset()] if demo else [])
+    if not datasets:
+        raise InvalidInputError("Name a file of annotated data, or use --demo for the sample.")
+    if len({dataset.name for dataset in datasets}) < len(datasets):
+        raise InvalidInputError("Two data sets have the same name; rename a file or folder.")
+    command = shlex.join(["allabel", *sys.argv[1:]])
+    options = Options(datasets, grid, extractor, out, test_texts, command)
+    settings = read_settings()
+    console = Console()
+    if dry_run:
+        console.print(_estimates(options, settings))
+        return
+    finished = simulate(options, settings, console)
+    console.print(f"{len(finished)} runs; see {out / 'report.html'}", highlight=False)
+
+
+def _estimates(options: Options, settings: Settings) -> Table:
+    from .run import dry_run
+
+    table = Table(title="What it would take")
+    for name in ("data", "runs", "finished", "texts to ask about", "prompts", "tokens", "cost"):
+        table.add_column(name, justify="left" if name == "data" else "right")
+    for name, estimate, cost in dry_run(options, settings):
+        tokens = estimate.prompt_tokens + estimate.answer_tokens
+        counts = (estimate.runs, estimate.finished, estimate.texts, estimate.prompts, tokens)
+        shown = "" if cost is None else f"{cost:.2f}"
+        table.add_row(name, *(f"{count:,}" for count in counts), shown)
+    return table

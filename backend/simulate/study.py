@@ -1,0 +1,170 @@
+"""A study: every planned run on every data set, finished ones remembered."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from allabel_core.prompting import Form
+from allabel_core.simulation.extractors import Extractor
+from allabel_core.simulation.runs import Replay, Run, RunScores
+from allabel_core.types import FloatArray
+
+from .llm import ModelExtractor
+from .plan import Grid, PlannedRun, planned_runs
+from .reading import Dataset
+from .records import Finished, Records, Row, run_key, write_rows
+
+logger = logging.getLogger(__name__)
+
+
+class Watch(Protocol):
+    """Who follows a study."""
+
+    def expect(self, texts: int) -> None:
+        """So many texts will have to be asked about, in all."""
+
+    def done(self, texts: int) -> None: ...
+
+    def doing(self, words: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is left to do. ``prompts``: different ones; the tokens are estimates, both 0 offline."""
+
+    runs: int
+    finished: int
+    texts: int
+    prompts: int
+    prompt_tokens: int
+    answer_tokens: int
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A run to make; ``full`` where it is full annotation."""
+
+    key: str
+    planned: PlannedRun
+    run: Run
+    full: bool = False
+
+
+class Study:
+    """The runs of one grid on one data set by one extractor.
+
+    :param out: folder of the results; ``runs`` inside it remembers finished runs.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        grid: Grid,
+        make_extractor: Callable[[Replay], Extractor],
+        out: Path,
+        *,
+        test_texts: int | None = None,
+        encode: Callable[[Sequence[str]], FloatArray],
+    ) -> None:
+        self.dataset = dataset
+        self.replay = Replay(dataset.documents, test_texts=test_texts, encode=encode)
+        self.extractor = make_extractor(self.replay)
+        self._records = Records(out / "runs")
+        self._planned = planned_runs(grid, len(dataset.documents))
+        self._known_jobs: list[_Job] | None = None
+
+    def unfinished(self) -> int:
+        """Texts that have to be asked about."""
+        return sum(len(job.run.evaluated) for job in self._jobs() if self._records.get(job.key) is None)
+
+    def estimate(self, form: Form) -> Estimate:
+        """What is left, without asking anybody anything; prompts already in the cache count, too."""
+        left = [job for job in self._jobs() if self._records.get(job.key) is None]
+        texts = sum(len(job.run.evaluated) for job in left)
+        asked = said = 0
+        prompts: set[str] = set()
+        if isinstance(self.extractor, ModelExtractor):
+            for job in left:
+                questions = self.replay.questions(job.run)
+                for text, question in zip(job.run.evaluated, questions, strict=True):
+                    prompt = self.extractor.prompt(question, form)
+                    if prompt.completion not in prompts:
+                        prompts.add(prompt.completion)
+                        gold = self.replay.documents[text]
+                        more, answer = self.extractor.estimated_tokens(prompt, gold, form)
+                        asked, said = asked + more, said + answer
+        return Estimate(len(self._jobs()), len(self._jobs()) - len(left), texts, len(prompts), asked, said)
+
+    def finish(self, watch: Watch) -> Iterator[Finished]:
+        """Every run, made where it is not finished; full annotation first, which the others need."""
+        full: dict[tuple[str, int], RunScores] = {}
+        for job in self._jobs():
+            spec = job.run.spec
+            watch.doing(f"{self.dataset.name} {spec.strategy} {job.planned.budget}")
+            against = full.get((spec.similarity, spec.k))
+            found = self._records.get(job.key)
+            if found is None:
+                found = self._made(job, watch)
+                self._records.put(job.key, found)
+            if job.full:
+                against = full[spec.similarity, spec.k] = found.scores
+            # The same data, or budget, may have been given by another name since.
+            row = replace(found.row, dataset=self.dataset.name, budget=job.planned.budget)
+            if against is not None:
+                row = replace(row, full_f1=against.on(job.run.evaluated).f1)
+            yield replace(found, row=row)
+
+    def _made(self, job: _Job, watch: Watch) -> Finished:
+        start = time.monotonic()
+        scores = self.replay.score(job.run, self.replay.extract(job.run, self.extractor, watch.done))
+        spec, total = job.run.spec, scores.total
+        row = Row(
+            dataset=self.dataset.name,
+            strategy=spec.strategy,
+            budget=job.planned.budget,
+            n_annotated=len(job.run.corpus) - job.full,
+            similarity=spec.similarity,
+            k=spec.k,
+            seed=spec.seed,
+            extractor=self.extractor.name,
+            precision=total.precision,
+            recall=total.recall,
+            f1=total.f1,
+            span_f1=scores.span_f1,
+            full_f1=total.f1,
+            seconds=time.monotonic() - start,
+            tokens=scores.tokens,
+        )
+        return Finished(row, scores, len(self.dataset.documents))
+
+    def _jobs(self) -> list[_Job]:
+        """Per similarity and k: full annotation on every text that any run evaluates, then the runs."""
+        if self._known_jobs is None:
+            runs = [(planned, self.replay.run(planned.spec)) for planned in self._planned]
+            jobs = []
+            for similarity, k in dict.fromkeys((p.spec.similarity, p.spec.k) for p, _ in runs):
+                here = [(p, run) for p, run in runs if (p.spec.similarity, p.spec.k) == (similarity, k)]
+                evaluated = sorted({text for _, run in here for text in run.evaluated})
+                full = self.replay.full_run(similarity, k, evaluated)
+                jobs.append(self._job(PlannedRun(full.spec, "100%"), full, full=True))
+                jobs += [self._job(planned, run) for planned, run in here]
+            self._known_jobs = jobs
+        return self._known_jobs
+
+    def _job(self, planned: PlannedRun, run: Run, *, full: bool = False) -> _Job:
+        key = run_key(self.dataset.fingerprint, self._extractor_identity(), run.spec, run.evaluated)
+        return _Job(key, planned, run, full)
+
+    def _extractor_identity(self) -> str:
+        extractor = self.extractor
+        return extractor.identity if isinstance(extractor, ModelExtractor) else extractor.name
+
+
+def write_results(out: Path, finished: Sequence[Finished]) -> None:
+    """results.csv, in the order of the runs."""
+    write_rows(out / "results.csv", (run.row for run in finished))
