@@ -227,7 +227,7 @@ class ProjectSettings:
 
     budget: str = "10%"
     strategy: str = "allabel"
-    similarity: str = "bm25"
+    similarity: Literal["bm25", "sbert"] = "bm25"
     k: int = 3
     window: int = 25
     retrieval: str = "similarity"

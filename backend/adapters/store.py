@@ -34,16 +34,16 @@ TOP_PRIORITY = -1.0
 _MARK_DIRTY = """
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1e6
-redis.call('SADD', KEYS[1], unpack(ARGV, 4))
-redis.call('HINCRBY', KEYS[2], 'revision', 1)
+local revision = redis.call('HINCRBY', KEYS[2], 'revision', 1)
+for i = 4, #ARGV do redis.call('ZADD', KEYS[1], revision, ARGV[i]) end
 redis.call('HSETNX', KEYS[2], 'dirty_since', now)
 local first = tonumber(redis.call('HGET', KEYS[2], 'dirty_since'))
 redis.call('ZADD', KEYS[3], math.min(now + ARGV[2], first + ARGV[3]), ARGV[1])
 """
 
 _CLEAR_DIRTY = """
-if redis.call('HGET', KEYS[2], 'revision') == ARGV[2] then
-  redis.call('DEL', KEYS[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
+if redis.call('ZCARD', KEYS[1]) == 0 then
   redis.call('HDEL', KEYS[2], 'dirty_since')
   redis.call('ZREM', KEYS[3], ARGV[1])
   return 1
@@ -157,11 +157,14 @@ class Store:
 
     def dirty(self, project_id: int) -> tuple[set[str], int]:
         """Kinds of change since the last complete sync, and the revision to clear them with."""
-        kinds = cast(set[bytes], self.redis.smembers(self._key(project_id, "dirty")))
-        return {kind.decode() for kind in kinds}, int(self.fact(project_id, "revision") or 0)
+        with self.redis.pipeline() as pipe:
+            pipe.zrange(self._key(project_id, "dirty"), 0, -1)
+            pipe.hget(self._key(project_id, "facts"), "revision")
+            kinds, revision = pipe.execute()
+        return {kind.decode() for kind in kinds}, int(revision or 0)
 
     def clear_dirty(self, project_id: int, revision: int) -> bool:
-        """Forget the marks, unless something came in since ``revision`` was read."""
+        """Forget the marks up to ``revision``; True where none has come in since."""
         keys = [self._key(project_id, "dirty"), self._key(project_id, "facts"), "allabel:due"]
         return bool(self._clear_dirty(keys, [project_id, revision]))
 

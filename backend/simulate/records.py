@@ -9,6 +9,7 @@ import logging
 import zipfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,8 @@ class Records:
     def get(self, key: str) -> Finished | None:
         """The run, or None where it is not there or its file is damaged."""
         try:
-            with np.load(self._folder / f"{key}.npz", allow_pickle=False) as stored:
+            content = (self._folder / f"{key}.npz").read_bytes()
+            with np.load(BytesIO(content), allow_pickle=False) as stored:
                 head = json.loads(str(stored["head"]))
                 scores = RunScores(
                     labels=tuple(head["labels"]),

@@ -15,9 +15,6 @@ from ..ports import StoredDemonstration, Suggestion
 from .tools import Tools
 
 DECIMALS = 3
-REFIT_GROWTH = 1.1
-"""A calibration is kept until the history has grown by a tenth: scores that move a little with every
-annotation would be a new queue to publish each time."""
 
 
 class Verdicts(NamedTuple):
@@ -50,12 +47,16 @@ def present(
 def learn_calibrations(
     tools: Tools, project_id: int, corpus: Sequence[StoredDemonstration]
 ) -> dict[str, Calibration]:
-    """One calibration for each kind of evidence that has enough history; stored, and refitted seldom."""
+    """One calibration, stored, for each kind of evidence that has enough history.
+
+    Refitted once the history has grown by a tenth.
+    """
     known = stored_calibrations(tools, project_id)
     history = _history(tools, project_id, corpus)
     for evidence, verdicts in history.items():
         before = known.get(evidence)
-        if before is not None and len(verdicts.kept) < REFIT_GROWTH * before.history:
+        # Scores that move a little with every annotation would be a new queue to publish each time.
+        if before is not None and 10 * len(verdicts.kept) < 11 * before.history:
             continue
         if fitted := fit_calibration(*verdicts):
             known[evidence] = fitted

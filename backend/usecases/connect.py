@@ -115,9 +115,9 @@ def set_up(tools: Tools, project: Project) -> None:
     """All that a person would otherwise set by hand in Label Studio. Twice changes nothing."""
     store = tools.store
     url = store.fact(project.id, "backend_url") or tools.backend_url
-    tools.label_studio.set_up_project(
-        project.id, view_title=f"{TITLE} queue", version=store.fact(project.id, "version")
-    )
+    version = store.fact(project.id, "version")
+    moved = version if version != project.model_version else None
+    tools.label_studio.set_up_project(project.id, view_title=f"{TITLE} queue", version=moved)
     tools.label_studio.secure_webhook(
         project.id, url=f"{url}/webhook", headers={SECRET_HEADER: tools.webhook_secret}
     )

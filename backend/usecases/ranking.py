@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import math
 import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from allabel_core import select
+from allabel_core import Pool, select
 from allabel_core.errors import InvalidInputError
 from allabel_core.types import Selection
 
 from ..ports import ProjectSettings, QueueEntry
 
+MOST_POOLS = 4
+"""Projects whose index a worker keeps in memory; the one ranked longest ago leaves first."""
+
 
 class Ranker:
-    """Ranks one project after another in a worker process."""
+    """Ranks one project after another in a worker process, each sooner the second time."""
+
+    def __init__(self) -> None:
+        self._pools: OrderedDict[tuple[int, str], Pool] = OrderedDict()
 
     def rank(
         self,
@@ -36,14 +44,22 @@ class Ranker:
         selection = select(
             list(texts.values()),
             budget,
-            similarity=settings.similarity,
+            similarity=self._pool(project_id, settings.similarity).similarity(list(texts.values())),
             strategy=settings.strategy,
-            k=settings.k,
+            k=max(1, settings.k),
             annotated=[place[task_id] for task_id in annotated],
             weakness=doubts,
             combine_weakness=settings.uncertainty == "both",
         )
         return _entries(selection, task_ids)
+
+    def _pool(self, project_id: int, similarity: Literal["bm25", "sbert"]) -> Pool:
+        key = (project_id, similarity)
+        pool = self._pools.pop(key, None) or Pool(similarity)
+        self._pools[key] = pool
+        while len(self._pools) > MOST_POOLS:
+            self._pools.popitem(last=False)
+        return pool
 
 
 def _entries(selection: Selection, task_ids: Sequence[int]) -> list[QueueEntry]:
