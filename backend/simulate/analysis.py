@@ -13,6 +13,7 @@ from allabel_core.simulation.statistics import (
     Correlation,
     Estimate,
     budget_needed,
+    f1,
     f1_difference,
     f1_ratio,
     mean_f1,
@@ -126,7 +127,7 @@ def _cell(
         against = cells.get((other, budget))
         if against is None or strategy in (other, FULL):
             return None
-        return f1_difference(counts, _counts(against), np.random.default_rng(0))
+        return f1_difference(counts, _counts(against))
 
     return Cell(
         setting,
@@ -134,9 +135,9 @@ def _cell(
         budget,
         share=runs[0].row.n_annotated / runs[0].texts,
         seeds=len(runs),
-        f1=mean_f1(counts, np.random.default_rng(0)),
+        f1=mean_f1(counts),
         span_f1=float(np.mean([run.row.span_f1 for run in runs])),
-        of_full=f1_ratio(counts, full * len(counts), np.random.default_rng(0)),
+        of_full=f1_ratio(counts, full * len(counts)),
         over_random=over("random"),
         over_allabel=over("allabel"),
     )
@@ -173,15 +174,15 @@ def _closeness(setting: Setting, strategy: str, budget: str, runs: Sequence[Fini
     near = np.concatenate([run.scores.closeness for run in runs])
     counts = np.concatenate([run.scores.entities.sum(axis=0) for run in runs])
     perplexity = np.concatenate([run.scores.perplexity for run in runs])
+    texts = np.concatenate([np.array(run.scores.evaluated) for run in runs])
     scored = counts.sum(axis=1) > 0
-    near, counts, perplexity = near[scored], counts[scored], perplexity[scored]
-    each = 2.0 * counts[:, 0] / np.maximum(1, 2 * counts[:, 0] + counts[:, 1] + counts[:, 2])
+    near, counts, perplexity, texts = near[scored], counts[scored], perplexity[scored], texts[scored]
     return Closeness(
         setting,
         strategy,
         budget,
-        f1=spearman(near, each, np.random.default_rng(0)),
-        perplexity=spearman(near, perplexity, np.random.default_rng(0)),
+        f1=spearman(near, f1(counts), texts),
+        perplexity=spearman(near, perplexity, texts),
         bins=tuple(_bins(near, counts, perplexity)),
     )
 
@@ -227,7 +228,7 @@ def _label_curves(
             (runs[0].row.budget, runs[0].row.n_annotated / runs[0].texts, mean)
             for runs, mean in zip(by_budget, means, strict=True)
         )
-        drop = f1_difference(counts[-1], counts[best], np.random.default_rng(0))
+        drop = f1_difference(counts[-1], counts[best])
         yield LabelCurve(setting, strategy, label, points, drop)
 
 

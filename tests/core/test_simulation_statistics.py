@@ -7,6 +7,7 @@ import pytest
 
 from allabel_core.errors import InvalidInputError
 from allabel_core.simulation.statistics import (
+    Correlation,
     budget_needed,
     f1,
     f1_difference,
@@ -23,17 +24,13 @@ def counts(tp: list[int], fn: list[int], *, left_out: tuple[int, ...] = ()) -> I
     return table
 
 
-def rng() -> np.random.Generator:
-    return np.random.default_rng(0)
-
-
 def test_f1_of_counts() -> None:
     assert f1(np.array([[2, 1, 1], [0, 0, 0], [0, 3, 1]])).tolist() == pytest.approx([2 / 3, 0, 0])
 
 
 def test_the_mean_is_over_runs_and_the_interval_holds_it() -> None:
     low, high = counts([1] * 50, [1] * 50), counts([1] * 50, [0] * 50)
-    found = mean_f1([low, high], rng())
+    found = mean_f1([low, high])
     assert found.value == pytest.approx((2 / 3 + 1) / 2)
     # No text differs from another, so all uncertainty is in which of the two runs is drawn.
     assert (found.low, found.high) == (pytest.approx(2 / 3), pytest.approx(1))
@@ -42,7 +39,7 @@ def test_the_mean_is_over_runs_and_the_interval_holds_it() -> None:
 def test_an_interval_shrinks_as_texts_are_added() -> None:
     widths = []
     for n in (20, 2000):
-        found = mean_f1([counts([0, 1] * (n // 2), [1, 0] * (n // 2))], rng())
+        found = mean_f1([counts([0, 1] * (n // 2), [1, 0] * (n // 2))])
         widths.append(found.high - found.low)
     assert widths[1] < widths[0] / 5
 
@@ -50,9 +47,9 @@ def test_an_interval_shrinks_as_texts_are_added() -> None:
 def test_coverage_of_the_interval_is_about_95_percent() -> None:
     """Of 200 pools drawn from a known recall, about 95% of the intervals hold its F1."""
     draw, truth, hits = np.random.default_rng(1), 2 * 0.6 / 1.6, 0
-    for _ in range(200):
+    for seed in range(200):
         right = (draw.random(150) < 0.6).astype(int)
-        found = mean_f1([counts(right.tolist(), (1 - right).tolist())], draw)
+        found = mean_f1([counts(right.tolist(), (1 - right).tolist())], seed=seed)
         hits += found.low <= truth <= found.high
     assert 180 <= hits <= 198
 
@@ -62,10 +59,10 @@ def test_differences_are_paired() -> None:
     sizes = [1, 9] * 20
     worse = counts([0] * 40, sizes)
     better = counts([1] * 40, [size - 1 for size in sizes])
-    found = f1_difference([better], [worse], rng())
+    found = f1_difference([better], [worse])
     assert found.low > 0
-    assert f1_difference([worse], [better], rng()).high < 0
-    same = f1_difference([better], [better], rng())
+    assert f1_difference([worse], [better]).high < 0
+    same = f1_difference([better], [better])
     assert tuple(same) == (0, 0, 0)
 
 
@@ -73,42 +70,53 @@ def test_differences_and_ratios_look_at_common_texts_only() -> None:
     mine = counts([1, 1, 0, 0], [0, 0, 1, 1], left_out=(3,))
     theirs = counts([1, 0, 1, 0], [0, 1, 0, 1], left_out=(0,))
     # Common are texts 1 and 2: (1, 0) and (0, 1) of 2.
-    assert f1_difference([mine], [theirs], rng()).value == pytest.approx(0)
-    assert f1_ratio([mine], [theirs], rng()).value == pytest.approx(1)
+    assert f1_difference([mine], [theirs]).value == pytest.approx(0)
+    assert f1_ratio([mine], [theirs]).value == pytest.approx(1)
 
 
 def test_a_text_without_gold_still_counts_its_false_positives() -> None:
     mine, theirs = counts([1, 0], [0, 0]), counts([1, 0], [0, 0])
     mine[1, 1] = 2
-    assert f1_difference([mine], [theirs], rng()).value == pytest.approx(0.5 - 1)
+    assert f1_difference([mine], [theirs]).value == pytest.approx(0.5 - 1)
 
 
 def test_a_ratio_to_nothing_is_nothing() -> None:
-    assert f1_ratio([counts([1], [0])], [counts([0], [1])], rng()).value == 0
+    assert f1_ratio([counts([1], [0])], [counts([0], [1])]).value == 0
 
 
 def test_no_run_is_refused() -> None:
-    for broken in (lambda: mean_f1([], rng()), lambda: f1_difference([], [counts([1], [0])], rng())):
+    for broken in (lambda: mean_f1([]), lambda: f1_difference([], [counts([1], [0])])):
         with pytest.raises(InvalidInputError):
             broken()
 
 
+def correlated(x: list[float], y: list[float], texts: list[int] | None = None) -> Correlation:
+    of = range(len(x)) if texts is None else texts
+    return spearman(np.array(x, dtype=float), np.array(y, dtype=float), np.array(of))
+
+
 def test_rank_correlation() -> None:
-    x = np.arange(30.0)
-    assert spearman(x, np.exp(x), rng()).coefficient == pytest.approx(1)
-    assert spearman(x, -(x**3), rng()).coefficient == pytest.approx(-1)
+    x = np.arange(30.0).tolist()
+    assert correlated(x, np.exp(x).tolist())[:3] == pytest.approx((1, 1, 1))
+    assert correlated(x, [-(value**3) for value in x]).coefficient == pytest.approx(-1)
     # Ties share their ranks: 1, 2.5, 2.5, 4 against 1, 2, 3, 4.
-    tied = spearman(np.array([0.0, 1, 1, 2]), np.array([0.0, 1, 2, 3]), rng())
-    assert tied.coefficient == pytest.approx(0.9487, abs=1e-4)
-    noise = np.random.default_rng(3).random(200)
-    found = spearman(np.random.default_rng(4).random(200), noise, rng())
+    assert correlated([0, 1, 1, 2], [0, 1, 2, 3]).coefficient == pytest.approx(0.9487, abs=1e-4)
+    found = correlated(*np.random.default_rng(3).random((2, 200)).tolist())
     assert found.low < 0 < found.high
 
 
+def test_pairs_of_one_text_are_no_independent_evidence() -> None:
+    x, y = np.random.default_rng(5).random((2, 30)).tolist()
+    once = correlated(x, y)
+    often = correlated(x * 10, y * 10, list(range(30)) * 10)
+    assert often.texts == 30
+    assert often.coefficient == pytest.approx(once.coefficient)
+    assert often.high - often.low == pytest.approx(once.high - once.low, rel=1e-6)
+
+
 def test_rank_correlation_without_enough_to_correlate() -> None:
-    x = np.array([0.0, 1, np.nan, 2])
-    assert spearman(x, np.array([np.nan, 1.0, 2, 3]), rng()).texts == 2
-    assert np.isnan(spearman(x, np.ones(4), rng()).coefficient)
+    assert correlated([0, 1, np.nan, 2], [np.nan, 1, 2, 3]).texts == 2
+    assert np.isnan(correlated([0, 1, 2, 3], [1, 1, 1, 1]).coefficient)
 
 
 @pytest.mark.parametrize(
