@@ -109,6 +109,9 @@ def connect(
     similarity: Annotated[str | None, typer.Option(help="bm25 or sbert.")] = None,
     k: Annotated[int | None, typer.Option(min=0, help="Demonstrations shown to the model.")] = None,
     window: Annotated[int | None, typer.Option(min=1, help="Tasks pre-annotated ahead.")] = None,
+    other: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting of a project, as NAME=VALUE.")
+    ] = None,
     wait: Annotated[bool, typer.Option(help="Wait until the first queue is published.")] = True,
 ) -> None:
     """Connect a project, or change its settings; the same as 'Connect model' in Label Studio.
@@ -118,6 +121,7 @@ def connect(
     settings, tools = _tools()
     given = {"budget": budget, "strategy": strategy, "similarity": similarity, "k": k, "window": window}
     params: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    params |= {name: value for name, _, value in (setting.partition("=") for setting in other or ())}
     connect_project(tools, project, params, settings.basic_auth)
     out.print(f"Project {project} is connected to {tools.backend_url}.")
     if wait:
