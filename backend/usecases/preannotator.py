@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
-from allabel_core.answers import ParsedAnswer, render_answer
-from allabel_core.chunking import Chunk, estimate_tokens, split_text, stitch
-from allabel_core.confidence import confidence_from_logprobs, span_confidences
-from allabel_core.grounding import Grounding, GroundingPolicy, Occurrences, ground, learn_policy
+from allabel_core.answers import render_answer
+from allabel_core.chunking import Chunk, estimate_tokens, split_text
+from allabel_core.grounding import GroundingPolicy, Occurrences, learn_policy
 from allabel_core.prompting import (
     Form,
     LabelSet,
     Prompt,
     build_prompt,
     fit_demonstrations,
-    parse_answer,
     prompt_tokens,
 )
 from allabel_core.retrieval import DemonstrationIndex
@@ -30,6 +26,7 @@ from ..errors import LanguageModelError
 from ..labeling.label_config import LabelingInterface, parse_label_config
 from ..labeling.results import result_from_spans
 from ..ports import Answer, LanguageModel, ProjectSettings, StoredDemonstration, Suggestion
+from .reading import certainty, read_part, understand
 from .tools import Tools
 
 # Beside a chunk there must be room for demonstrations, and for an answer several times as long as it.
@@ -215,79 +212,35 @@ class Preannotator:
 
     def read(self, task_id: int, text: str, question: Question, answers: Sequence[Answer]) -> Reading:
         """The answers, one a part, as regions of the text; what has no place in it is counted, not shown."""
-        read = [
-            self._read_part(text, part, answer) for part, answer in zip(question.parts, answers, strict=True)
+        chunks = [part.chunk for part in question.parts]
+        parts = [
+            read_part(
+                text[part.chunk.start : part.chunk.end],
+                answer,
+                self._labels,
+                self._policy,
+                [shown.document for shown in part.demonstrations],
+            )
+            for part, answer in zip(question.parts, answers, strict=True)
         ]
-        evidence = next(
-            kind for kind in ("logprobs", "agreement", "support") if all(kind in r.known for r in read)
-        )
-        stitched = stitch([part.chunk for part in question.parts], [r.grounding for r in read])
-        by_part = [r.confidences(evidence) for r in read]
-        scores = [by_part[i][j] for i, j in stitched.origins]
-        grounding = stitched.grounding
-        tally, rejected = _tally([r.parsed for r in read], grounding)
+        found = understand(chunks, parts)
+        spans = [grounded.span for grounded in found.grounding.spans]
         suggestion = Suggestion(
             task_id=task_id,
             result=[],
             recipe=question.recipe,
             demonstrations=question.demonstrations,
-            problem="malformed" if tally["answers_not_json"] else None,
-            rejected=rejected,
+            problem="malformed" if found.tally["answers_not_json"] else None,
+            rejected=found.rejected,
             regions=result_from_spans(
-                self._interface,
-                text,
-                [grounded.span for grounded in grounding.spans],
-                scores=scores,
-                relations=grounding.relations,
+                self._interface, text, spans, scores=found.scores, relations=found.grounding.relations
             ),
-            evidence=evidence,
-            certainty=_certainty(answers, scores),
+            evidence=found.evidence,
+            certainty=certainty(answers, found.scores),
             basis=question.basis,
             corpus=len(self._digests),
         )
-        return Reading(suggestion, tally)
-
-    def _read_part(self, text: str, part: Part, answer: Answer) -> _PartReading:
-        asked = text[part.chunk.start : part.chunk.end]
-        parsed = parse_answer(answer.text, self._labels, form=answer.form)
-        others = [parse_answer(other, self._labels, form=answer.form) for other in answer.alternatives]
-        return _PartReading(
-            text=asked,
-            parsed=parsed,
-            grounding=ground(asked, parsed.mentions, parsed.relations, policy=self._policy),
-            from_logprobs=confidence_from_logprobs(answer.text, parsed.places, answer.logprobs)
-            if answer.logprobs
-            else None,
-            others=[ground(asked, other.mentions, policy=self._policy) for other in others],
-            demonstrations=[shown.document for shown in part.demonstrations],
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _PartReading:
-    """One part's answer, grounded in its chunk, with all the evidence for its spans."""
-
-    text: str
-    parsed: ParsedAnswer
-    grounding: Grounding
-    from_logprobs: Sequence[float] | None
-    others: Sequence[Grounding]
-    demonstrations: Sequence[Document]
-
-    @property
-    def known(self) -> set[str]:
-        """The kinds of evidence there are."""
-        given = {"logprobs": self.from_logprobs is not None, "agreement": bool(self.others), "support": True}
-        return {kind for kind, there in given.items() if there}
-
-    def confidences(self, evidence: str) -> tuple[float, ...]:
-        return span_confidences(
-            self.text,
-            self.grounding,
-            from_logprobs=self.from_logprobs if evidence == "logprobs" else None,
-            others=self.others if evidence == "agreement" else (),
-            demonstrations=self.demonstrations,
-        )
+        return Reading(suggestion, found.tally)
 
 
 def _task_ids(parts: Sequence[Part]) -> list[int]:
@@ -313,27 +266,6 @@ def _passage(document: Document, piece: Chunk) -> Document:
             if link.source in place and link.target in place
         ),
     )
-
-
-def _tally(parsed: Sequence[ParsedAnswer], grounding: Grounding) -> tuple[Counter[str], dict[str, int]]:
-    """(counters of answers and rejections by reason, the rejections alone)."""
-    rejected = Counter(grounding.rejected)
-    rejected["unknown_label"] = sum(each.unknown_labels for each in parsed)
-    rejected["malformed"] = sum(each.malformed for each in parsed)
-    rejected["lost_relation"] = grounding.lost_relations
-    tally = Counter({f"rejected_{reason}": n for reason, n in rejected.items() if n})
-    tally["answers"] = len(parsed)
-    tally["spans"] = len(grounding.spans)
-    tally.update(f"answers_{each.problem}" for each in parsed if each.problem)
-    return tally, {reason: n for reason, n in rejected.items() if n}
-
-
-def _certainty(answers: Sequence[Answer], scores: Sequence[float]) -> float | None:
-    """Mean probability of the answers' tokens (geometric) where told, else of the spans."""
-    values = [value for answer in answers for _, value in answer.logprobs or ()]
-    if values and all(answer.logprobs for answer in answers):
-        return math.exp(min(0.0, sum(values) / len(values)))
-    return sum(scores) / len(scores) if scores else None
 
 
 def _policy(documents: Sequence[Document], occurrences: str) -> GroundingPolicy:

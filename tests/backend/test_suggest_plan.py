@@ -24,15 +24,20 @@ from projects import (
 
 from allabel_core import select
 from allabel_core.prompting import Prompt
+from backend.adapters.llm import OpenAiModel
+from backend.adapters.llm_config import LlmConfig
+from backend.adapters.llm_store import RedisKeyValue
 from backend.adapters.store import Store
 from backend.ports import Answer, ModelFailure
 from backend.usecases import suggest as suggest_module
+from backend.usecases.connect import register
 from backend.usecases.events import Event, receive
 from backend.usecases.finish import finish
 from backend.usecases.report import report
 from backend.usecases.suggest import suggest
 from backend.usecases.sync import sync
 from backend.usecases.tools import Tools
+from scripted_llm import ScriptedLlm
 
 PEOPLE, SIDES = "ABCDEFGH", ("salt", "honey", "cream")
 TEXTS = {n: f"{PEOPLE[n % 8]} eats one {FRUITS[n % 5]} with {SIDES[n % 3]} on day {n}" for n in range(1, 41)}
@@ -291,3 +296,31 @@ def test_a_text_that_fails_in_one_part_keeps_what_it_had(
     suggest(tools, PROJECT)
     assert store.suggestions(PROJECT, [first])[first] == before
     assert first in store.wanted(PROJECT)
+
+
+def test_a_cap_on_tokens_through_the_real_adapter(
+    store: Store, label_studio: AnyLabelStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped at the cap, raised by a new worker: no text is paid for twice."""
+    monkeypatch.setattr(suggest_module, "TRY_AGAIN_SECONDS", 0.0)
+    with ScriptedLlm() as server:
+        server.say = lambda request: entities(("pear", "Fruit"))
+        config = LlmConfig(model="m", base_url=server.url, api_style="chat", max_tokens=1200)
+        kept = RedisKeyValue(store.redis)
+        model = OpenAiModel(config, kept)
+        model.check()
+        tools = replace(make_tools(store, label_studio, None, k=0), model=model)
+        register(tools, PROJECT, backend_url="", extra_params={})
+        sync(tools, PROJECT)
+        for _ in range(3):
+            suggest(tools, PROJECT)
+        assert store.fact(PROJECT, "state") == "capped"
+        assert "(MAX_TOKENS). Raise it to go on." in report(tools, PROJECT).problem
+        paid = report(tools, PROJECT).spending
+        assert 1 < paid.calls < 8
+        assert paid.prompt_tokens + paid.completion_tokens <= 1200
+
+        raised = replace(tools, model=OpenAiModel(replace(config, max_tokens=1_000_000), kept))
+        settle(raised)
+        assert store.fact(PROJECT, "state") == "ready"
+        assert report(raised, PROJECT).spending.calls == 8

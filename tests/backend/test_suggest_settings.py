@@ -99,7 +99,7 @@ def test_any_setting_can_be_set_at_the_terminal(store: Store, monkeypatch: pytes
 
 
 def test_a_reached_cap_ends_a_waiting_command_with_the_remedy(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tools = make_tools(store, AnyLabelStudio({}), None)
     monkeypatch.setattr(cli, "_tools", lambda: (read_settings({}), tools))
@@ -107,3 +107,4 @@ def test_a_reached_cap_ends_a_waiting_command_with_the_remedy(
     store.set_facts(1, state="capped", model_problem="Its cap of 5 (MAX_COST) is reached. Raise it to go on.")
     done = CliRunner().invoke(cli.app, ["rerank", "1"])
     assert done.exit_code == 1
+    assert "MAX_COST" in done.stderr
