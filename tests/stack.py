@@ -67,7 +67,7 @@ class Stack:
         interface = parse_label_config(LABEL_CONFIG.read_text())
         self.client.submit_annotation(task_id, result_from_spans(interface, gold.text, gold.spans), 4.2)
 
-    def settle(self, project_id: int, *, seconds: float = 240) -> None:
+    def settle(self, project_id: int, *, seconds: float = 400) -> None:
         """Until nothing is left to rank, pre-annotate or publish."""
         store = self.tools.store
 

@@ -35,10 +35,9 @@ def publish(tools: Tools, project_id: int) -> str | None:
             return None
         ready = ready_suggestions(tools, project_id)
         published = store.published(project_id)
-        late = store.late(project_id)
-        newly_late = any(item.task_id in late - published.keys() for item in ready)
         window = store.settings(project_id).window
-        if not (newly_late or _worth_publishing(ready, published, window=window)):
+        complete = not store.wanted(project_id)
+        if not _worth_publishing(ready, published, complete=complete, window=window):
             return None
         label_studio = tools.label_studio
         existing = label_studio.versions(project_id)
@@ -88,11 +87,13 @@ def _least_confident_first(suggestion: Suggestion) -> tuple[float, int]:
     return (suggestion.confidence if suggestion.confidence is not None else 1.0, suggestion.task_id)
 
 
-def _worth_publishing(ready: Sequence[Suggestion], published: Mapping[int, str], *, window: int) -> bool:
+def _worth_publishing(
+    ready: Sequence[Suggestion], published: Mapping[int, str], *, complete: bool, window: int
+) -> bool:
     """Whether annotators would be served anything else or better than what is out now.
 
-    Tasks that have been annotated since leave the stream by themselves; new ones at the end of the
-    window can wait until half of it is used.
+    Tasks that have been annotated since leave the stream by themselves. While more is to come, new
+    ones at the window's end wait until they are a quarter of it.
     """
     if not ready:
         return False
@@ -102,7 +103,8 @@ def _worth_publishing(ready: Sequence[Suggestion], published: Mapping[int, str],
         return True
     if any(published[item.task_id] != digest(item) for item in ready[: len(still_out)]):
         return True
-    return len(ours) > len(still_out) and len(still_out) <= window // 2
+    new = len(ours) - len(still_out)
+    return new > 0 and (complete or new >= window / 4)
 
 
 def digest(suggestion: Suggestion) -> str:
