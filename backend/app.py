@@ -10,8 +10,10 @@ import binascii
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, cast
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 MODEL_CLASS = "ALLabel"
 MAX_BODY_BYTES = 64 * 2**20
 MAX_TASKS = 1000
+MAX_WAITING = 64
 
 
 def _project_id(value: object) -> object:
@@ -92,6 +95,8 @@ def create_app(settings: Settings, tools: Tools | None = None) -> FastAPI:
         if not authorised(request):
             raise _UnauthorisedError
 
+    # A prediction may wait long for the worker; it must not take the threads of everything else.
+    patient = CapacityLimiter(MAX_WAITING)
     guarded = [Depends(require_auth)]
     _handle_errors(app)
 
@@ -106,7 +111,7 @@ def create_app(settings: Settings, tools: Tools | None = None) -> FastAPI:
 
     @app.get("/")
     @app.get("/health")
-    def health() -> dict[str, str]:
+    async def health() -> dict[str, str]:
         return {"status": "UP", "model_class": MODEL_CLASS}
 
     @app.post("/setup", dependencies=guarded)
@@ -118,9 +123,10 @@ def create_app(settings: Settings, tools: Tools | None = None) -> FastAPI:
         return {"model_version": kit.store.fact(body.project, "version") or MODEL_CLASS}
 
     @app.post("/predict", dependencies=guarded)
-    def predictions(body: PredictBody) -> dict[str, list[dict[str, Any]]]:
+    async def predictions(body: PredictBody) -> dict[str, list[dict[str, Any]]]:
         tasks = [(task.id, task.data) for task in body.tasks]
-        return {"results": predict(kit, body.project, tasks, label_config=body.label_config)}
+        answer = partial(predict, kit, body.project, tasks, label_config=body.label_config)
+        return {"results": await to_thread.run_sync(answer, limiter=patient)}
 
     @app.post("/webhook", status_code=202)
     def webhook(body: WebhookBody, request: Request) -> dict[str, str]:
