@@ -28,4 +28,3 @@ def redis(redis_server: RedisServer) -> Iterator[Redis]:
 @pytest.fixture
 def store(redis: Redis) -> Store:
     return Store(redis)
-
