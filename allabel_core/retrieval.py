@@ -11,7 +11,7 @@ import numpy as np
 from allabel_core.errors import InvalidInputError
 from allabel_core.similarity import Bm25, Embeddings
 from allabel_core.similarity.sbert import encode
-from allabel_core.similarity.tokenize import tokenize
+from allabel_core.similarity.tokenize import Tokenizer, as_tokenizer, tokenize
 from allabel_core.types import FloatArray
 
 SimilarityName: TypeAlias = Literal["bm25", "sbert", "fused"]
@@ -39,9 +39,12 @@ class DemonstrationIndex:
     :param texts: the corpus.
     :param similarity: "bm25"; "sbert", cosine of sentence embeddings; "fused", reciprocal ranks of both.
     :param encode: texts to vectors, where not those of the default sentence-transformers model.
+    :param tokenizer: for "bm25" and "fused" and for what is near-identical: a function or a name in
+        ``TOKENIZERS``.
     :param labels: per text, the labels of its entities; needed for ``cover_labels``.
     :param costs: per text, the tokens it costs in a prompt; needed for ``token_budget``.
-    :raises InvalidInputError: an unknown similarity, or ``labels`` or ``costs`` of another length.
+    :raises InvalidInputError: an unknown similarity or tokenizer; ``labels`` or ``costs`` of another
+        length.
     :raises MissingExtraError: sentence embeddings are asked for and not installed.
     """
 
@@ -51,6 +54,7 @@ class DemonstrationIndex:
         similarity: str = "bm25",
         *,
         encode: Callable[[Sequence[str]], FloatArray] = encode,
+        tokenizer: str | Tokenizer = tokenize,
         labels: Sequence[frozenset[str]] | None = None,
         costs: Sequence[int] | None = None,
     ) -> None:
@@ -61,9 +65,10 @@ class DemonstrationIndex:
                 raise InvalidInputError(f"{len(values)} {name} for {len(texts)} texts")
         self._texts = texts
         self._encode = encode
+        self._tokenizer = as_tokenizer(tokenizer)
         self._labels = labels
         self._costs = costs
-        self._bm25 = Bm25(texts) if similarity != "sbert" else None
+        self._bm25 = Bm25(texts, self._tokenizer) if similarity != "sbert" else None
         self._embeddings = Embeddings(encode(texts)) if similarity != "bm25" and texts else None
         self._words: dict[int, frozenset[str]] = {}
 
@@ -139,7 +144,7 @@ class DemonstrationIndex:
     def _alike(self, i: int, j: int) -> bool:
         for index in (i, j):
             if index not in self._words:
-                self._words[index] = frozenset(tokenize(self._texts[index]))
+                self._words[index] = frozenset(self._tokenizer(self._texts[index]))
         shared, either = len(self._words[i] & self._words[j]), len(self._words[i] | self._words[j])
         return shared >= _NEAR_IDENTICAL * either
 

@@ -216,9 +216,12 @@ class LanguageModel(Protocol):
 class ProjectSettings:
     """What a person may choose per project, in the connection's extra params or by CLI.
 
-    ``budget``: "10%" of the tasks or a number of tasks. ``window``: tasks pre-annotated and served
-    ahead of the annotators. ``retrieval`` of demonstrations: "bm25", "sbert", "fused", or "similarity"
-    for the project's own. ``demonstration_tokens``: above 0, as many demonstrations as cost that much
+    ``budget``: "10%" of the tasks or a number of tasks; of the tokens to read with ``budget_unit``
+    "tokens". ``tokenizer``: a name in ``TOKENIZERS``, for all that compares words. ``near_duplicates``:
+    at most one is asked for of texts whose sets of tokens have at least this Jaccard index; 0, the
+    default, asks for all, since the method's order has no such exception. ``window``: tasks
+    pre-annotated and served ahead of the annotators. ``retrieval`` of demonstrations: "bm25",
+    "sbert", "fused", or "similarity" for the project's own. ``demonstration_tokens``: above 0, as many demonstrations as cost that much
     together, in place of k. ``varied``, ``cover_labels``: see ``DemonstrationIndex.nearest``.
     ``occurrences``: whether other occurrences of a marked word are marked too: "learned" from the
     annotations, "all" or "first". ``min_confidence``: spans below it are not shown. ``uncertainty``:
@@ -237,6 +240,9 @@ class ProjectSettings:
     occurrences: str = "learned"
     min_confidence: float = 0.0
     uncertainty: str = "similarity"
+    tokenizer: str = "words"
+    near_duplicates: float = 0.0
+    budget_unit: Literal["texts", "tokens"] = "texts"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from allabel_core.errors import InvalidInputError
 from allabel_core.selection.core import STRATEGIES
+from allabel_core.similarity.tokenize import TOKENIZERS
 
 from ..ports import Project, ProjectSettings
 from .ranking import budget_tasks
@@ -59,6 +60,8 @@ def with_params(settings: ProjectSettings, params: Mapping[str, Any]) -> Project
         raise InvalidInputError("window must be at least 1, k and demonstration_tokens at least 0.")
     if not 0 <= result.min_confidence <= 1:
         raise InvalidInputError(f"min_confidence must lie between 0 and 1, not {result.min_confidence}.")
+    if not 0 <= result.near_duplicates <= 1:
+        raise InvalidInputError(f"near_duplicates must lie between 0 and 1, not {result.near_duplicates}.")
     for name, allowed in _CHOICES.items():
         if getattr(result, name) not in allowed:
             raise InvalidInputError(
@@ -73,6 +76,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "retrieval": ("similarity", "bm25", "sbert", "fused"),
     "occurrences": ("learned", "all", "first"),
     "uncertainty": ("similarity", "model", "both"),
+    "tokenizer": tuple(TOKENIZERS),
+    "budget_unit": ("texts", "tokens"),
 }
 
 

@@ -145,3 +145,20 @@ def test_options_choose_from_the_same_order(corpus: list[str], text: str, k: int
         assert len(set(found)) == len(found) <= k
     assert sum(costs[i] for i, _ in found) <= 25
     assert k > len(corpus) or varied or len(index.nearest(text, k)) == k
+
+
+def test_a_tokenizer_decides_what_texts_have_in_common() -> None:
+    corpus = ["ethanol", "dimethylbenzenes", "acetone", "water"]
+    assert [found.similarity for found in DemonstrationIndex(corpus).nearest("methylbenzene", 4)] == [0.0] * 4
+    by_characters = DemonstrationIndex(corpus, tokenizer="characters-3")
+    assert indices(by_characters, "methylbenzene", 1) == [1]
+    with pytest.raises(InvalidInputError, match="tokenizer 'syllables'"):
+        DemonstrationIndex(corpus, tokenizer="syllables")
+
+
+def test_near_identical_is_judged_by_the_tokenizer_too() -> None:
+    corpus = ["2-methylbutanol", "2-methylbutanols", "2-methylbutanols.", "hexane"]
+    # As words the three differ; of their runs of three characters they share 12, 13 and 14 of 13 to 15.
+    assert set(indices(DemonstrationIndex(corpus), "methylbutanol", 3, varied=True)) == {0, 1, 2}
+    by_characters = DemonstrationIndex(corpus, tokenizer="characters-3")
+    assert 3 in indices(by_characters, "methylbutanol", 3, varied=True)
