@@ -124,6 +124,7 @@ class Preannotator:
             [document.text for document in documents],
             chosen,
             encode=self._tools.encoder,
+            tokenizer=settings.tokenizer,
             labels=[frozenset(span.label for span in document.spans) for document in documents],
             costs=costs if settings.demonstration_tokens else None,
         )
