@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from hashlib import sha256
 from threading import Event, Thread
 from typing import Any, cast
 
@@ -251,6 +252,11 @@ class Store:
     def demonstrations(self, project_id: int) -> list[StoredDemonstration]:
         raw = self.redis.get(self._key(project_id, "demonstrations"))
         return [StoredDemonstration.from_json(item) for item in json.loads(cast(bytes, raw))] if raw else []
+
+    def demonstrations_version(self, project_id: int) -> str:
+        """Changes with every change of the demonstrations."""
+        raw = cast("bytes | None", self.redis.get(self._key(project_id, "demonstrations")))
+        return sha256(raw or b"").hexdigest()
 
     def save_demonstrations(self, project_id: int, demonstrations: Iterable[StoredDemonstration]) -> None:
         value = json.dumps([demonstration.to_json() for demonstration in demonstrations])

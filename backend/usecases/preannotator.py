@@ -33,6 +33,7 @@ from .tools import Tools
 _CHUNK_SHARE = 1 / 8
 _SHORTEST_CHUNK = 64
 _OVERLAP_SHARE = 1 / 8
+MOST_KEPT = 4
 
 
 class Part(NamedTuple):
@@ -106,15 +107,28 @@ class Preannotator:
     def of_project(
         cls, tools: Tools, project_id: int, settings: ProjectSettings | None = None
     ) -> Preannotator:
-        """As the store knows the project; ``settings`` in place of its own."""
-        store = tools.store
-        return cls(
-            tools,
-            parse_label_config(store.fact(project_id, "label_config") or ""),
-            store.fact(project_id, "instructions") or "",
-            store.demonstrations(project_id),
-            settings or store.settings(project_id),
-        )
+        """As the store knows the project now; ``settings`` in place of its own.
+
+        The one used last is used again where nothing has changed: with a thousand demonstrations,
+        building it takes longer than reading a dozen answers.
+        """
+        store, kept = tools.store, tools.preannotators
+        label_config = store.fact(project_id, "label_config") or ""
+        instructions = store.fact(project_id, "instructions") or ""
+        chosen = settings or store.settings(project_id)
+        version = store.demonstrations_version(project_id)
+        with_model = (tools.model, tools.model and tools.model.context_window, _form(tools.model))
+        built_from = (label_config, instructions, chosen, version, with_model, tools.samples, tools.templates)
+        before = kept.pop(project_id, None)
+        if before is not None and before[0] == built_from:
+            made = before[1]
+        else:
+            demonstrations = store.demonstrations(project_id)
+            made = cls(tools, parse_label_config(label_config), instructions, demonstrations, chosen)
+        kept[project_id] = (built_from, made)
+        if len(kept) > MOST_KEPT:
+            del kept[next(iter(kept))]
+        return made
 
     def _built_index(self) -> DemonstrationIndex:
         settings, documents = self._settings, [shown.document for shown in self._passages]

@@ -13,6 +13,7 @@ from .ranking import Ranker
 
 if TYPE_CHECKING:
     from ..adapters.store import Store
+    from .preannotator import Preannotator
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Tools:
     """``model`` is None where none is configured: the queue is ordered, suggestions stay empty.
 
     ``chunk``: tasks per suggestion job. ``samples``: answers asked for per text, to measure agreement.
-    ``encoder``: sentence embeddings; only a worker calls it.
+    ``encoder``: sentence embeddings; only a worker calls it. ``preannotators``: by project, those used
+    last, each with what it was built from.
     """
 
     store: Store
@@ -34,3 +36,4 @@ class Tools:
     chunk: int
     samples: int
     encoder: Encoder = field(default_factory=Encoder)
+    preannotators: dict[int, tuple[object, Preannotator]] = field(default_factory=dict, repr=False)

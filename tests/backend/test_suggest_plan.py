@@ -33,6 +33,7 @@ from backend.usecases import suggest as suggest_module
 from backend.usecases.connect import register
 from backend.usecases.events import Event, receive
 from backend.usecases.finish import finish
+from backend.usecases.preannotator import MOST_KEPT, Preannotator
 from backend.usecases.report import report
 from backend.usecases.suggest import suggest
 from backend.usecases.sync import sync
@@ -219,6 +220,25 @@ def test_a_reached_cap_is_said_with_the_remedy_and_work_resumes_when_it_is_raise
     assert store.fact(PROJECT, "state") == "finished"
     assert report(tools, PROJECT).problem == ""
     assert all(made.regions for made in store.suggestions(PROJECT, label_studio.served()).values())
+
+
+def test_a_preannotator_is_kept_until_something_changes(
+    store: Store, label_studio: AnyLabelStudio, model: FullModel
+) -> None:
+    tools = connected(make_tools(store, label_studio, model))
+    first = Preannotator.of_project(tools, PROJECT)
+    assert Preannotator.of_project(tools, PROJECT) is first
+    annotate(label_studio, label_studio.served()[0])
+    changed(tools)
+    second = Preannotator.of_project(tools, PROJECT)
+    assert second is not first
+    store.set_facts(PROJECT, instructions="Mark fruits.")
+    assert Preannotator.of_project(tools, PROJECT) is not second
+    for other in range(2, 2 + MOST_KEPT):
+        store.set_facts(other, label_config=label_studio.known.label_config)
+        Preannotator.of_project(tools, other)
+    assert PROJECT not in tools.preannotators
+    assert len(tools.preannotators) == MOST_KEPT
 
 
 UNSURE = 0.2
