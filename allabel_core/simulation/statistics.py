@@ -59,14 +59,19 @@ def f1_ratio(runs: Sequence[IntArray], against: Sequence[IntArray], *, seed: int
     return _estimate(found, seed)
 
 
-def f1_difference(runs: Sequence[IntArray], against: Sequence[IntArray], *, seed: int = 0) -> Estimate:
+def f1_difference(
+    runs: Sequence[IntArray], against: Sequence[IntArray], *, in_pairs: bool = False, seed: int = 0
+) -> Estimate:
     """The mean of F1 - F1 over all pairs of a run and another, each on the texts that both evaluated.
+
+    :param in_pairs: the first run belongs to the first other one, and so on; no other pairs.
 
     An interval that leaves out 0 is a difference at the 5% level. Raises as ``mean_f1``.
     """
     weights = _text_weights(min(_pool_size(runs), _pool_size(against)), seed)
     found = []
-    for run, other in product(runs, against):
+    pairs = zip(runs, against, strict=True) if in_pairs else product(runs, against)
+    for run, other in pairs:
         mine, theirs = _common(run, other)
         differences = f1(weights @ mine) - f1(weights @ theirs)
         found.append((float(differences[0]), differences[1:]))

@@ -228,7 +228,7 @@ def _label_curves(
             (runs[0].row.budget, runs[0].row.n_annotated / runs[0].texts, mean)
             for runs, mean in zip(by_budget, means, strict=True)
         )
-        drop = f1_difference(counts[-1], counts[best])
+        drop = f1_difference(counts[-1], counts[best], in_pairs=True)
         yield LabelCurve(setting, strategy, label, points, drop)
 
 

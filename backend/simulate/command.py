@@ -16,7 +16,11 @@ from allabel_core.errors import InvalidInputError
 from ..settings import read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..settings import Settings
+    from .plan import Grid
+    from .reading import Dataset
     from .run import Options
 
 DataArgument = Annotated[
@@ -52,6 +56,10 @@ def simulate(
     test_texts: Annotated[
         int | None, typer.Option(min=1, help="Evaluate on so many texts a run, not on all.")
     ] = None,
+    through: Annotated[
+        str | None,
+        typer.Option(help="label-studio: one run through the running product, compared with its simulation."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take.")] = False,
 ) -> None:
     """Replay strategies on annotated data: would active learning help here, and how much is enough?
@@ -70,6 +78,9 @@ def simulate(
         raise InvalidInputError("Name a file of annotated data, or use --demo for the sample.")
     if len({dataset.name for dataset in datasets}) < len(datasets):
         raise InvalidInputError("Two data sets have the same name; rename a file or folder.")
+    if through is not None:
+        _compare(through, datasets, grid)
+        return
     command = shlex.join(["allabel", *sys.argv[1:]])
     options = Options(datasets, grid, extractor, out, test_texts, command)
     settings = read_settings()
@@ -79,6 +90,42 @@ def simulate(
         return
     finished = simulate(options, settings, console)
     console.print(f"{len(finished)} runs; see {out / 'report.html'}", highlight=False)
+
+
+def _compare(through: str, datasets: Sequence[Dataset], grid: Grid) -> None:
+    """The first run of the grid through the product; exit code 1 where it differs from its simulation."""
+    from ..bootstrap import build_label_studio, build_tools
+    from .plan import planned_runs
+    from .through import through_label_studio
+
+    if through != "label-studio":
+        raise InvalidInputError(f"--through knows label-studio only, not {through!r}.")
+    if len(datasets) != 1:
+        raise InvalidInputError("One data set at a time goes through the product.")
+    settings = read_settings()
+    spec = planned_runs(grid, len(datasets[0].documents))[0].spec
+    console = Console()
+    client = build_label_studio(settings)
+    try:
+        with console.status("Importing") as status:
+            found = through_label_studio(
+                datasets[0],
+                spec,
+                build_tools(settings),
+                client,
+                auth=settings.basic_auth,
+                say=status.update,
+            )
+    finally:
+        client.close()
+    order = "the same order" if found.served == found.simulated else "another order"
+    console.print(
+        f"Project {found.project_id}: {spec.strategy} served {len(found.served)} texts in {order}; F1 of "
+        f"the others {found.served_f1:.4f}, simulated {found.simulated_f1:.4f}.",
+        highlight=False,
+    )
+    if not found.same:
+        raise typer.Exit(1)
 
 
 def _estimates(options: Options, settings: Settings) -> Table:

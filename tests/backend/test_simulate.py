@@ -385,6 +385,13 @@ def test_the_sample_and_what_is_missing(tmp_path: Path) -> None:
     assert run("--out", str(tmp_path)) == (1, "Name a file of annotated data, or use --demo for the sample.")
 
 
+def test_only_one_data_set_at_a_time_goes_through_the_product(tmp_path: Path) -> None:
+    data = tmp_path / "metals.json"
+    data.write_text(json.dumps([as_task(document) for document in dataset().documents]))
+    assert "label-studio only" in run(str(data), "--through", "argilla")[1]
+    assert "One data set" in run(str(data), "--demo", "--through", "label-studio")[1]
+
+
 def test_f1_in_the_summary_is_the_mean_over_seeds(tmp_path: Path) -> None:
     finished = simulate(options(tmp_path), Settings(), quiet())
     drawn = [r for r in finished if r.row.strategy == "random" and r.row.budget == "10%"]

@@ -66,6 +66,15 @@ def test_differences_are_paired() -> None:
     assert tuple(same) == (0, 0, 0)
 
 
+def test_differences_in_pairs_leave_the_other_pairs_out() -> None:
+    low, high = counts([1] * 20, [1] * 20), counts([1] * 20, [0] * 20)
+    paired = f1_difference([low, high], [low, high], in_pairs=True)
+    assert tuple(paired) == (0, 0, 0)
+    every = f1_difference([low, high], [low, high])
+    assert every.value == 0
+    assert every.low < 0 < every.high
+
+
 def test_differences_and_ratios_look_at_common_texts_only() -> None:
     mine = counts([1, 1, 0, 0], [0, 0, 1, 1], left_out=(3,))
     theirs = counts([1, 0, 1, 0], [0, 1, 0, 1], left_out=(0,))
