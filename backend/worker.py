@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from threading import Event, Thread
 
@@ -38,14 +39,13 @@ TICK_SECONDS = 0.25
 @lru_cache(maxsize=1)
 def _tools() -> Tools:
     """One set of tools for the life of the worker process: the ranker keeps its indexes."""
-    return build_tools(read_settings())
+    return replace(build_tools(read_settings()), on_progress=_note_progress)
 
 
 def sync_job(project_id: int) -> None:
     """Bring one project's queue up to date."""
     tools = _tools()
     tools.store.release(_queued("sync", project_id))
-    _describe(f"sync project {project_id}")
     sync(tools, project_id)
 
 
@@ -53,13 +53,12 @@ def suggest_job(project_id: int) -> None:
     """Pre-annotate the next few wanted tasks of one project."""
     tools = _tools()
     tools.store.release(_queued("suggest", project_id))
-    _describe(f"suggest project {project_id}")
     suggest(tools, project_id)
 
 
-def _describe(doing: str) -> None:
+def _note_progress(doing: str, done: int, total: int) -> None:
     if job := get_current_job():
-        job.meta["doing"] = doing
+        job.meta.update(doing=doing, done=done, total=total)
         job.save_meta()  # type: ignore[no-untyped-call]
 
 

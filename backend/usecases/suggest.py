@@ -50,7 +50,7 @@ def suggest(tools: Tools, project_id: int) -> None:
     _keep(tools, project_id, preannotator, texts, questions, answered)
     _note_failures(tools, project_id, failed, questions)
     store.no_longer_wanted(project_id, [t for t in texts if t not in failed or failed[t].kind not in PASSING])
-    store.set_progress(project_id, "pre-annotating", *_progress(tools, project_id))
+    tools.tell(project_id, "pre-annotating", *_progress(tools, project_id))
     if store.fact(project_id, "state") == "capped" or store.fact(project_id, "capped") == "1":
         store.set_facts(project_id, state=queue_state(tools, project_id))
     publish(tools, project_id)

@@ -16,7 +16,7 @@ from ..ports import Annotation, Project, QueueEntry, StoredDemonstration, Task
 from .connect import describe_progress, set_up
 from .plan import model_doubts, plan_suggestions
 from .publish import publish
-from .ranking import budget_tasks
+from .ranking import reading_budget
 from .texts import readable_text
 from .tools import Tools
 
@@ -104,7 +104,7 @@ def read_texts(tools: Tools, project_id: int, interface: LabelingInterface) -> N
     store = tools.store
 
     def on_page(done: int, total: int) -> None:
-        store.set_progress(project_id, "reading tasks", done, total)
+        tools.tell(project_id, "reading tasks", done, total)
 
     texts: dict[int, str] = {}
     unusable, reason = 0, ""
@@ -166,10 +166,13 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
     pool = {task_id: text for task_id, text in texts.items() if task_id not in corpus.skipped}
     annotated = [shown.task_id for shown in corpus.demonstrations]
     started = time.monotonic()
-    budget = budget_tasks(settings.budget, len(texts))
+    budget = reading_budget(settings, texts.values())
     doubts = model_doubts(tools, project_id, list(pool), set(annotated), settings)
     queue = tools.ranker.rank(project_id, pool, annotated, budget, settings, doubts)
     store.set_facts(project_id, rank_seconds=round(time.monotonic() - started, 3))
+    if settings.budget_unit == "tokens":
+        # People count tasks: as many as the tokens pay for.
+        budget = len(annotated) + len(queue)
     if store.fact(project_id, "finishing"):
         placed = {*annotated, *(entry.task_id for entry in queue)}
         queue += [

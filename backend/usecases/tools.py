@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from allabel_core.prompting import Templates
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from ..adapters.store import Store
     from .preannotator import Preannotator
 
+OnProgress: TypeAlias = Callable[[str, int, int], None]
+
+
+def _silent(_: str, __: int, ___: int) -> None:
+    pass
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -22,7 +29,7 @@ class Tools:
 
     ``chunk``: tasks per suggestion job. ``samples``: answers asked for per text, to measure agreement.
     ``encoder``: sentence embeddings; only a worker calls it. ``preannotators``: by project, those used
-    last, each with what it was built from.
+    last, each with what it was built from. ``on_progress``: told what is done of how much, by a worker's job.
     """
 
     store: Store
@@ -36,4 +43,10 @@ class Tools:
     chunk: int
     samples: int
     encoder: Encoder = field(default_factory=Encoder)
+    on_progress: OnProgress = _silent
     preannotators: dict[int, tuple[object, Preannotator]] = field(default_factory=dict, repr=False)
+
+    def tell(self, project_id: int, doing: str, done: int, total: int) -> None:
+        """How far the work on a project is, for pages, terminals and the job's own record."""
+        self.store.set_progress(project_id, doing, done, total)
+        self.on_progress(doing, done, total)
