@@ -100,8 +100,9 @@ def region(words: str, score: float) -> dict[str, Any]:
 LINK = {"type": "relation", "from_id": "a", "to_id": "b", "labels": []}
 
 
-def test_a_link_to_a_hidden_span_is_hidden_too() -> None:
-    made = Suggestion(1, [], "", [], regions=[region("a", 0.9), region("b", 0.3), LINK], evidence="support")
+@pytest.mark.parametrize("link", [LINK, {**LINK, "from_id": "b", "to_id": "a"}])
+def test_a_link_to_a_hidden_span_is_hidden_too(link: dict[str, Any]) -> None:
+    made = Suggestion(1, [], "", [], regions=[region("a", 0.9), region("b", 0.3), link], evidence="support")
     assert present(made, {}, 0.0).result == made.regions
     hidden = present(made, {}, 0.5)
     assert hidden.result == [region("a", 0.9)]

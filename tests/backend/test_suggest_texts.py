@@ -21,7 +21,7 @@ from projects import (
 )
 
 from allabel_core.chunking import estimate_tokens
-from allabel_core.prompting import Prompt, prompt_tokens
+from allabel_core.prompting import LabelSet, Prompt, build_prompt, prompt_tokens
 from allabel_core.types import Document, Relation, Span
 from backend.adapters.store import Store
 from backend.errors import LabelStudioUnreachableError
@@ -216,6 +216,23 @@ def test_each_part_has_demonstrations_of_its_own_and_long_ones_are_shown_in_part
         assert max(TOPICS, key=demonstration.count) == main_topic
         assert len(demonstration) < len(tasks[done]["text"]) / 2
     assert store.suggestions(PROJECT, [left])[left].demonstrations == [done]
+
+
+def test_a_text_that_leaves_no_room_for_a_demonstration_is_asked_about_in_parts(store: Store) -> None:
+    text = " ".join(f"Line {n} tells of stones." for n in range(36))
+    tasks = {1: {"text": " ".join(f"Row {n} tells of a plum." for n in range(15))}, 2: {"text": text}}
+    label_studio = AnyLabelStudio(tasks)
+    label_studio.annotate(1, gold(label_studio, tasks[1]["text"], ("plum", "Fruit")))
+    roomy, tight = FullModel(spot_fruits), FullModel(spot_fruits, context_window=1500)
+    connected(make_tools(store, label_studio, roomy, k=1))
+    assert [len(prompt.messages) for prompt in roomy.prompts] == [4]
+    alone = build_prompt(LabelSet(("Fruit", "Animal")), [], text)
+    assert prompt_tokens(alone, form="chat") + alone.max_answer_tokens < 1500
+
+    store.redis.flushall()
+    connected(make_tools(store, label_studio, tight, k=1))
+    assert len(tight.prompts) > 1
+    assert all(len(prompt.messages) == 4 for prompt in tight.prompts)
 
 
 def test_passages_keep_spans_and_relations_inside_them() -> None:
