@@ -1,6 +1,6 @@
 """Choosing texts, retrieving demonstrations, grounding answers: pure functions, no I/O."""
 
-from allabel_core.errors import AllabelError, InvalidInputError, MissingExtraError
+from allabel_core.errors import AllabelError, InvalidInputError, MissingExtraError, UnreachableClusterError
 from allabel_core.selection import STRATEGIES, SelectionRequest, select, select_by
 from allabel_core.similarity import Bm25, Embeddings, Similarity
 from allabel_core.similarity.pool import Pool
@@ -18,6 +18,7 @@ __all__ = [
     "Selection",
     "SelectionRequest",
     "Similarity",
+    "UnreachableClusterError",
     "select",
     "select_by",
 ]

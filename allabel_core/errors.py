@@ -11,3 +11,7 @@ class InvalidInputError(AllabelError, ValueError):
 
 class MissingExtraError(AllabelError, ImportError):
     """An optional package that the asked-for feature needs is not installed."""
+
+
+class UnreachableClusterError(AllabelError, ConnectionError):
+    """The distributed engine that was to share the work does not answer, or broke off."""

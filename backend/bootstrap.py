@@ -51,7 +51,7 @@ def build_tools(settings: Settings) -> Tools:
         store=Store(redis),
         label_studio=build_label_studio(settings),
         model=build_model(settings, redis),
-        ranker=Ranker(),
+        ranker=Ranker(settings.dask_scheduler),
         templates=read_templates(settings),
         defaults=ProjectSettings(
             budget=settings.budget,

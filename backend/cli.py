@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -89,13 +90,20 @@ def serve() -> None:
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler for very large projects: tcp://HOST:8786.")
+    ] = None,
+) -> None:
     """Rank, ask the model, publish: run a worker. Start as many as you like.
 
     Example: [bold]LABEL_STUDIO_API_KEY=... OPENAI_API_KEY=... allabel worker[/bold]
     """
     from .worker import run_worker
 
+    if scheduler is not None:
+        # The jobs, too, read their settings from there.
+        os.environ["DASK_SCHEDULER"] = scheduler
     settings = read_settings()
     _configure_logging(settings)
     run_worker(settings)

@@ -217,15 +217,15 @@ class ProjectSettings:
     """What a person may choose per project, in the connection's extra params or by CLI.
 
     ``budget``: "10%" of the tasks or a number of tasks; of the tokens to read with ``budget_unit``
-    "tokens". ``tokenizer``: a name in ``TOKENIZERS``, for all that compares words. ``near_duplicates``:
-    at most one is asked for of texts whose sets of tokens have at least this Jaccard index; 0, the
-    default, asks for all, since the method's order has no such exception. ``window``: tasks
-    pre-annotated and served ahead of the annotators. ``retrieval`` of demonstrations: "bm25",
-    "sbert", "fused", or "similarity" for the project's own. ``demonstration_tokens``: above 0, as many demonstrations as cost that much
-    together, in place of k. ``varied``, ``cover_labels``: see ``DemonstrationIndex.nearest``.
-    ``occurrences``: whether other occurrences of a marked word are marked too: "learned" from the
-    annotations, "all" or "first". ``min_confidence``: spans below it are not shown. ``uncertainty``:
-    what stage 3 takes for a weak point, by "similarity", by the "model", or by "both".
+    "tokens". ``tokenizer``: a name in ``TOKENIZERS``, for all that compares words. ``near_duplicates``: at
+    most one is asked for of texts whose sets of tokens have at least this Jaccard index; 0, the default,
+    asks for all, since the method's order has no such exception. ``window``: tasks pre-annotated and served
+    ahead of the annotators. ``retrieval`` of demonstrations: "bm25", "sbert", "fused", or "similarity" for
+    the project's own. ``demonstration_tokens``: above 0, as many demonstrations as cost that much together,
+    in place of k. ``varied``, ``cover_labels``: see ``DemonstrationIndex.nearest``. ``occurrences``:
+    whether other occurrences of a marked word are marked too: "learned" from the annotations, "all" or
+    "first". ``min_confidence``: spans below it are not shown. ``uncertainty``: what stage 3 takes for a
+    weak point, by "similarity", by the "model", or by "both".
     """
 
     budget: str = "10%"

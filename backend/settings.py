@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     similarity: Literal["bm25", "sbert"] = Field("bm25", alias="SIMILARITY")
     demonstrations: Annotated[int, Field(ge=0, le=64)] = Field(3, alias="DEMONSTRATIONS")
     window: Annotated[int, Field(ge=1, le=1000)] = Field(25, alias="WINDOW")
+    dask_scheduler: str = Field("", alias="DASK_SCHEDULER")
     templates_dir: Path | None = Field(None, alias="TEMPLATES_DIR")
 
     @field_validator(
@@ -78,6 +79,14 @@ class Settings(BaseSettings):
         if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
             raise ValueError("must be an address that begins with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("dask_scheduler")
+    @classmethod
+    def _is_scheduler_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and not (parts.scheme in ("tcp", "tls", "ws", "wss") and parts.hostname and parts.port):
+            raise ValueError("must be an address such as tcp://localhost:8786")
+        return value
 
     @property
     def own_url(self) -> str:

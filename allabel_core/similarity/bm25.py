@@ -70,6 +70,11 @@ class Bm25:
         self._vocabulary = rows.vocabulary
         self._index = Bm25Index.build(rows, self._parameters)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what follows from the index, so that other processes are sent no more than that."""
+        derived = ("_postings", "_frequencies", "_impacts")
+        return {name: value for name, value in self.__dict__.items() if name not in derived}
+
     def replaced(self, texts: Sequence[str], origin: IntArray) -> Bm25:
         """The same over ``texts``, of which only the new ones are tokenised.
 
@@ -84,8 +89,7 @@ class Bm25:
         if (np.diff(in_order) < 0).any():
             rows = chosen_rows(rows, np.argsort(in_order))
         replaced = copy.copy(self)
-        for name in ("_postings", "_frequencies", "_impacts"):
-            replaced.__dict__.pop(name, None)
+        replaced.__dict__ = self.__getstate__()
         replaced._hold(rows)
         return replaced
 

@@ -10,8 +10,9 @@ import numpy as np
 from allabel_core.errors import InvalidInputError
 from allabel_core.similarity.base import Similarity
 from allabel_core.similarity.bm25 import Bm25
+from allabel_core.similarity.distributed import Distributed
 from allabel_core.similarity.embeddings import Embeddings
-from allabel_core.similarity.remembering import Remembering
+from allabel_core.similarity.remembering import Rememberable, Remembering
 from allabel_core.similarity.sbert import encode
 from allabel_core.similarity.tokenize import Tokenizer, tokenize
 from allabel_core.types import FloatArray, IntArray
@@ -28,7 +29,10 @@ class Pool:
     :param similarity: ``bm25`` or ``sbert``.
     :param tokenizer: for ``bm25``.
     :param model: for ``sbert``, see ``encode``.
+    :param scheduler: address of a Dask scheduler whose workers compute the neighbours, see ``Distributed``;
+        ``close`` ends the connection.
     :raises InvalidInputError: if ``similarity`` is neither.
+    :raises MissingExtraError: if there is a scheduler and Dask distributed is not installed.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class Pool:
         tokenizer: Tokenizer = tokenize,
         model: Any = None,
         threads: int | None = None,
+        scheduler: str | None = None,
     ) -> None:
         if similarity not in ("bm25", "sbert"):
             raise InvalidInputError(f"similarity {similarity!r} is none of bm25, sbert")
@@ -45,6 +50,7 @@ class Pool:
         self._tokenizer = tokenizer
         self._model = model
         self._threads = threads
+        self._scheduler = scheduler
         self._texts: list[str] = []
         self._vectors: FloatArray = np.zeros((0, 0))
         self._current: Remembering | None = None
@@ -58,16 +64,24 @@ class Pool:
             self._texts = texts
         return self._current
 
+    def close(self) -> None:
+        """Leave the cluster; what it has computed stays, and the next question connects anew."""
+        if self._current is not None and isinstance(self._current.inner, Distributed):
+            self._current.inner.close()
+
+    def _spread(self, similarity: Rememberable) -> Rememberable:
+        return similarity if self._scheduler is None else Distributed(similarity, self._scheduler)
+
     def _bm25(self, texts: list[str], origin: IntArray) -> Remembering:
         current = self._current
         changes = len(self._texts) + len(texts) - 2 * int((origin >= 0).sum())
         if current is None or changes > _MOST_NEW * len(texts):
-            return Remembering(Bm25(texts, self._tokenizer, threads=self._threads))
-        old = current.inner
+            return Remembering(self._spread(Bm25(texts, self._tokenizer, threads=self._threads)))
+        old = current.inner.inner if isinstance(current.inner, Distributed) else current.inner
         assert isinstance(old, Bm25)  # noqa: S101 - what _bm25 itself put there
         new = old.replaced(texts, origin)
         lists = new.carried_lists(old, current.known_lists, origin) if current.known_lists else None
-        return Remembering(new, lists)
+        return Remembering(self._spread(new), lists)
 
     def _sbert(self, texts: list[str], origin: IntArray) -> Remembering:
         added = np.flatnonzero(origin < 0)
@@ -79,7 +93,7 @@ class Pool:
         if len(kept):
             vectors[kept] = self._vectors[origin[kept]]
         self._vectors = vectors
-        return Remembering(Embeddings(vectors))
+        return Remembering(self._spread(Embeddings(vectors)))
 
 
 def origins(before: Sequence[str], after: Sequence[str]) -> IntArray:

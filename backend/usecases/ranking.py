@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
 
 from allabel_core import Pool, select
 from allabel_core.errors import InvalidInputError
+from allabel_core.selection.cost import reading_costs
+from allabel_core.similarity.distributed import distributed_library
+from allabel_core.similarity.tokenize import as_tokenizer
 from allabel_core.types import Selection
 
 from ..ports import ProjectSettings, QueueEntry
@@ -19,10 +21,17 @@ MOST_POOLS = 4
 
 
 class Ranker:
-    """Ranks one project after another in a worker process, each sooner the second time."""
+    """Ranks one project after another in a worker process, each sooner the second time.
 
-    def __init__(self) -> None:
-        self._pools: OrderedDict[tuple[int, str], Pool] = OrderedDict()
+    :param scheduler: address of a Dask scheduler whose workers share the neighbour stage; empty for none.
+    :raises MissingExtraError: there is one, and Dask distributed is not installed.
+    """
+
+    def __init__(self, scheduler: str = "") -> None:
+        self._scheduler = scheduler or None
+        if scheduler:
+            distributed_library()
+        self._pools: OrderedDict[tuple[int, str, str], Pool] = OrderedDict()
 
     def rank(
         self,
@@ -37,25 +46,36 @@ class Ranker:
 
         :param texts: task id -> text, in id order, so that ties go to the lower id.
         :param annotated: task ids in annotation order.
+        :param budget: in the settings' ``budget_unit``, see ``reading_budget``.
         :param doubts: for each text how unsure the model is of it, where stage 3 is to go by that.
+        :raises UnreachableClusterError: the scheduler or its workers do not answer.
         """
         task_ids = list(texts)
         place = {task_id: index for index, task_id in enumerate(task_ids)}
-        selection = select(
-            list(texts.values()),
-            budget,
-            similarity=self._pool(project_id, settings.similarity).similarity(list(texts.values())),
-            strategy=settings.strategy,
-            k=max(1, settings.k),
-            annotated=[place[task_id] for task_id in annotated],
-            weakness=doubts,
-            combine_weakness=settings.uncertainty == "both",
-        )
+        pool = self._pool(project_id, settings)
+        try:
+            selection = select(
+                list(texts.values()),
+                budget,
+                similarity=pool.similarity(list(texts.values())),
+                strategy=settings.strategy,
+                k=max(1, settings.k),
+                annotated=[place[task_id] for task_id in annotated],
+                tokenizer=settings.tokenizer,
+                budget_unit=settings.budget_unit,
+                near_duplicates=settings.near_duplicates or None,
+                weakness=doubts,
+                combine_weakness=settings.uncertainty == "both",
+            )
+        finally:
+            pool.close()
         return _entries(selection, task_ids)
 
-    def _pool(self, project_id: int, similarity: Literal["bm25", "sbert"]) -> Pool:
-        key = (project_id, similarity)
-        pool = self._pools.pop(key, None) or Pool(similarity)
+    def _pool(self, project_id: int, settings: ProjectSettings) -> Pool:
+        key = (project_id, settings.similarity, settings.tokenizer)
+        pool = self._pools.pop(key, None) or Pool(
+            settings.similarity, tokenizer=as_tokenizer(settings.tokenizer), scheduler=self._scheduler
+        )
         self._pools[key] = pool
         while len(self._pools) > MOST_POOLS:
             self._pools.popitem(last=False)
@@ -91,3 +111,14 @@ def budget_tasks(budget: str, task_count: int) -> int:
     if not match[2]:
         return min(int(match[1]), task_count)
     return min(task_count, max(1, math.floor(task_count * float(match[1]) / 100 + 0.5)))
+
+
+def reading_budget(settings: ProjectSettings, texts: Iterable[str]) -> int:
+    """What people may spend on these texts, in the project's unit: how many, or tokens to read.
+
+    :raises InvalidInputError: the budget is neither a share nor a number.
+    """
+    texts = list(texts)
+    if settings.budget_unit == "texts":
+        return budget_tasks(settings.budget, len(texts))
+    return budget_tasks(settings.budget, int(reading_costs(texts, as_tokenizer(settings.tokenizer)).sum()))

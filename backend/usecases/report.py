@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from allabel_core.metrics import Scores, score_entities
+from allabel_core.selection.scarcity import scarce_labels
+from allabel_core.types import Document
 
 from ..labeling.label_config import parse_label_config
 from ..labeling.results import document_from_annotation
@@ -21,7 +23,8 @@ class ProjectReport:
     where no annotated task had a suggestion. ``compared``: on how many tasks. ``calibration_error``: expected
     distance between the confidence shown and the share of spans kept; ``judged``: of how many spans.
     ``answers``: read so far; ``unreadable``: those of them that were not (wholly) in the form asked for,
-    and ``rejected``: mentions not shown, both by reason."""
+    and ``rejected``: mentions not shown, both by reason. ``scarce_labels``: those that fewer annotated
+    tasks bear than demonstrations are shown, with the number of such tasks."""
 
     project_id: int
     title: str
@@ -44,6 +47,7 @@ class ProjectReport:
     rejected: dict[str, int]
     unusable_tasks: int
     unusable_reason: str
+    scarce_labels: dict[str, int]
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
@@ -72,6 +76,9 @@ class ProjectReport:
         if self.answers:
             rows.append(("Answers", f"{self.answers} read; {_listed(self.unreadable)} unreadable"))
             rows.append(("Not shown", _listed(self.rejected)))
+        if self.scarce_labels and self.annotated:
+            found = ", ".join(f"{label} in {n}" for label, n in self.scarce_labels.items())
+            rows.append(("Rare labels", f"{found} annotated tasks, fewer than demonstrations are shown"))
         if self.unusable_tasks:
             rows.append(("Left out", f"{self.unusable_tasks} tasks without a text. {self.unusable_reason}"))
         return [*rows, ("Problem", self.problem)] if self.problem else rows
@@ -106,7 +113,16 @@ def report(tools: Tools, project_id: int) -> ProjectReport:
         rejected=_counters(facts, "rejected_"),
         unusable_tasks=int(facts.get("unusable_tasks", 0)),
         unusable_reason=facts.get("unusable_reason", ""),
+        scarce_labels=_scarce_labels(tools, project_id, gold.values()),
     )
+
+
+def _scarce_labels(tools: Tools, project_id: int, annotated: Iterable[Document]) -> dict[str, int]:
+    config = tools.store.fact(project_id, "label_config")
+    if not config:
+        return {}
+    wanted = max(1, tools.store.settings(project_id).k)
+    return scarce_labels(annotated, parse_label_config(config).labels, wanted)
 
 
 def _counters(facts: Mapping[str, str], prefix: str) -> dict[str, int]:
