@@ -6,9 +6,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from allabel_core.prompting import Form, Prompt
+from allabel_core.prompting import DEFAULT_TEMPLATES, Form, Prompt
+from backend.adapters.store import Store
 from backend.errors import LabelStudioNotFoundError, LabelStudioRejectedError, LabelStudioUnreachableError
-from backend.ports import Annotation, Answer, ModelFailure, Project, PublishedPrediction, Spending, Task
+from backend.ports import (
+    Annotation,
+    Answer,
+    ModelFailure,
+    Project,
+    ProjectSettings,
+    PublishedPrediction,
+    Spending,
+    Task,
+)
+from backend.usecases.ranking import Ranker
+from backend.usecases.tools import Tools
 
 LABEL_CONFIG = (
     '<View><Labels name="label" toName="text"><Label value="Fruit"/><Label value="Animal"/></Labels>'
@@ -144,3 +156,24 @@ class ScriptedModel:
 
     def check(self) -> str:
         return "scripted"
+
+
+def make_tools(
+    store: Store,
+    label_studio: FakeLabelStudio,
+    model: ScriptedModel | None = None,
+    **settings: Any,
+) -> Tools:
+    """The tools of the use cases around a real Redis and these doubles."""
+    return Tools(
+        store=store,
+        label_studio=label_studio,
+        model=model,
+        ranker=Ranker(),
+        templates=DEFAULT_TEMPLATES,
+        defaults=ProjectSettings(**settings),
+        backend_url="http://localhost:9090",
+        webhook_secret="secret",
+        chunk=4,
+        samples=1,
+    )

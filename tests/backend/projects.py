@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from allabel_core.prompting import DEFAULT_TEMPLATES, Prompt
+import fakes
+from allabel_core.prompting import Prompt
 from allabel_core.types import Span
 from backend.adapters.store import Store
 from backend.errors import LabelStudioNotFoundError
 from backend.labeling.label_config import parse_label_config
 from backend.labeling.results import result_from_spans
-from backend.ports import Answer, ModelFailure, ProjectSettings, Task
+from backend.ports import Answer, ModelFailure, Task
 from backend.usecases.connect import register
-from backend.usecases.ranking import Ranker
 from backend.usecases.suggest import suggest
 from backend.usecases.sync import sync
 from backend.usecases.tools import Tools
@@ -101,18 +101,7 @@ def spot_fruits(prompt: Prompt) -> str:
 def make_tools(
     store: Store, label_studio: FakeLabelStudio, model: ScriptedModel | None, **settings: Any
 ) -> Tools:
-    return Tools(
-        store=store,
-        label_studio=label_studio,
-        model=model,
-        ranker=Ranker(),
-        templates=DEFAULT_TEMPLATES,
-        defaults=ProjectSettings(**{"budget": "20", "window": 8} | settings),
-        backend_url="http://localhost:9090",
-        webhook_secret="secret",
-        chunk=4,
-        samples=1,
-    )
+    return fakes.make_tools(store, label_studio, model, **{"budget": "20", "window": 8} | settings)
 
 
 def settle(tools: Tools) -> None:

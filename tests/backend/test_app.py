@@ -8,15 +8,13 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from allabel_core.prompting import DEFAULT_TEMPLATES
 from backend.adapters.store import Store
 from backend.app import MAX_BODY_BYTES, create_app
 from backend.ports import ProjectSettings, Suggestion
 from backend.settings import read_settings
 from backend.usecases.connect import SECRET_HEADER
-from backend.usecases.ranking import Ranker
 from backend.usecases.tools import Tools
-from fakes import LABEL_CONFIG, FakeLabelStudio
+from fakes import LABEL_CONFIG, FakeLabelStudio, make_tools
 
 SETUP = {"project": "3.1700000000", "schema": LABEL_CONFIG, "hostname": "http://ls", "access_token": "t0ken"}
 SECRET = {SECRET_HEADER: "secret"}
@@ -24,18 +22,7 @@ SECRET = {SECRET_HEADER: "secret"}
 
 @pytest.fixture
 def tools(store: Store) -> Tools:
-    return Tools(
-        store=store,
-        label_studio=FakeLabelStudio({}),
-        model=None,
-        ranker=Ranker(),
-        templates=DEFAULT_TEMPLATES,
-        defaults=ProjectSettings(),
-        backend_url="http://localhost:9090",
-        webhook_secret="secret",
-        chunk=4,
-        samples=1,
-    )
+    return make_tools(store, FakeLabelStudio({}))
 
 
 @pytest.fixture

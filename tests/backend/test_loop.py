@@ -10,21 +10,20 @@ from typing import Any
 import pytest
 
 from allabel_core import select
-from allabel_core.prompting import DEFAULT_TEMPLATES, Prompt
+from allabel_core.prompting import Prompt
 from backend.adapters.store import Store
-from backend.ports import ModelFailure, ProjectSettings
+from backend.ports import ModelFailure
 from backend.usecases import suggest as suggest_module
 from backend.usecases.connect import SECRET_HEADER, register
 from backend.usecases.events import Event, receive
 from backend.usecases.finish import finish
 from backend.usecases.predict import predict
 from backend.usecases.publish import publish
-from backend.usecases.ranking import Ranker
 from backend.usecases.report import report
 from backend.usecases.suggest import suggest
 from backend.usecases.sync import sync
 from backend.usecases.tools import Tools
-from fakes import LABEL_CONFIG, FakeLabelStudio, ScriptedModel
+from fakes import LABEL_CONFIG, FakeLabelStudio, ScriptedModel, make_tools
 
 PROJECT = 1
 FRUITS = ("apple", "pear", "plum", "cherry", "quince")
@@ -70,18 +69,7 @@ def model() -> ScriptedModel:
 
 @pytest.fixture
 def tools(store: Store, label_studio: FakeLabelStudio, model: ScriptedModel) -> Tools:
-    return Tools(
-        store=store,
-        label_studio=label_studio,
-        model=model,
-        ranker=Ranker(),
-        templates=DEFAULT_TEMPLATES,
-        defaults=ProjectSettings(budget="20", window=8),
-        backend_url="http://localhost:9090",
-        webhook_secret="secret",
-        chunk=4,
-        samples=1,
-    )
+    return make_tools(store, label_studio, model, budget="20", window=8)
 
 
 def settle(tools: Tools) -> None:

@@ -9,32 +9,18 @@ from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
-from allabel_core.prompting import DEFAULT_TEMPLATES
 from backend import worker as worker_module
 from backend.adapters.store import QUIET_SECONDS, Store
-from backend.ports import ProjectSettings
-from backend.usecases.ranking import Ranker
 from backend.usecases.tools import Tools
 from backend.worker import RANK_QUEUE, SUGGEST_QUEUE, Ticker
-from fakes import FakeLabelStudio
+from fakes import FakeLabelStudio, make_tools
 
 PROJECT = 1
 
 
 @pytest.fixture
 def tools(store: Store) -> Tools:
-    return Tools(
-        store=store,
-        label_studio=FakeLabelStudio({1: "one"}),
-        model=None,
-        ranker=Ranker(),
-        templates=DEFAULT_TEMPLATES,
-        defaults=ProjectSettings(),
-        backend_url="http://localhost:9090",
-        webhook_secret="secret",
-        chunk=4,
-        samples=1,
-    )
+    return make_tools(store, FakeLabelStudio({1: "one"}))
 
 
 @pytest.fixture
