@@ -116,7 +116,8 @@ def test_a_span_drawn_by_hand_after_emoji_is_stored_in_code_points(page: Page, s
     page.locator(".lsf-label_clickable", has_text="Equipment").click()
     box = page.evaluate(
         """() => {
-          const walker = document.createTreeWalker(document.querySelector('.lsf-richtext__line'), NodeFilter.SHOW_TEXT);
+          const line = document.querySelector('.lsf-richtext__line');
+          const walker = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
           while (walker.nextNode()) {
             const at = walker.currentNode.data.indexOf('autoclave');
             if (at < 0) continue;
