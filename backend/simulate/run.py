@@ -57,10 +57,12 @@ def simulate(options: Options, settings: Settings, console: Console) -> list[Fin
     with _studies(options, settings) as (studies, model):
         with _Bar(console, model, settings) as bar:
             bar.expect(sum(study.unfinished() for study in studies))
-            for study in studies:
-                for run in study.finish(bar):
-                    finished.append(run)
-                    write_results(options.out, finished)
+            try:
+                for study in studies:
+                    for run in study.finish(bar):
+                        finished.append(run)
+            finally:
+                write_results(options.out, finished)
         write_report(options.out, finished, options.command)
     return finished
 
