@@ -20,6 +20,8 @@ from typing import Any
 
 OUT = Path(__file__).parent / "out"
 SAMPLE = 2_000
+VOTEK_STEPS = 25
+STRATEGIES = ("allabel", "coverage", "fast-votek", "coreset-warm")
 
 
 def main() -> None:
@@ -38,8 +40,10 @@ def main() -> None:
     results: dict[str, Any] = {"threads": options.threads}
     results["neighbours"] = {n: neighbours(n, options.threads, options.rounds) for n in options.sizes}
     results["coreset"] = dense(3_000, options.rounds)
+    results["votek"] = votek(3_000)
     sizes = [*options.whole, *([100_000] if options.large else [])]
     results["whole"] = whole(sizes, options.threads)
+    results["strategies"] = strategies(10_000, options.threads)
     results["again"] = again(10_000, options.threads)
     (OUT / "figures.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
     plot(results)
@@ -79,6 +83,23 @@ def dense(n: int, rounds: int) -> dict[str, float]:
     return seconds
 
 
+def votek(n: int) -> dict[str, float]:
+    from bench.votek import compare
+
+    found = compare(n, VOTEK_STEPS)
+    seconds = {"allabel": found.ours, f"published ({found.steps} steps)": found.published}
+    table(f"Fast vote-k, {n // 20} among {n:,}; {found.equal} of {found.steps} picks equal", seconds)
+    return seconds
+
+
+def strategies(n: int, threads: int) -> dict[str, dict[str, float]]:
+    print(f"\n{n:,} texts, budget 5%, from strings to queue, {threads} thread(s)")
+    found = {name: child("select", n, threads, name) for name in STRATEGIES}
+    for name, run in found.items():
+        print(f"{name:>20} {run['cpu']:10.2f} core s {run['peak_mb']:8.0f} MB")
+    return found
+
+
 def whole(sizes: list[int], threads: int) -> dict[int, dict[str, float]]:
     print(f"\nThree stages, BM25, budget 5%, from strings to queue, {threads} thread(s)")
     print(f"{'texts':>9} {'wall s':>8} {'core s':>8} {'peak MB':>8} {'exponent':>9}")
@@ -104,9 +125,9 @@ def again(n: int, threads: int) -> dict[str, float]:
     return run
 
 
-def child(what: str, n: int, threads: int) -> dict[str, float]:
+def child(what: str, n: int, threads: int, *more: str) -> dict[str, float]:
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "bench.whole", what, str(n), str(threads)]
+    command = [sys.executable, "-m", "bench.whole", what, str(n), str(threads), *more]
     answer = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return json.loads(answer.stdout)
 

@@ -1,6 +1,6 @@
 """Children of the benchmark: one process per figure, so that its peak memory is its own.
 
-``python -m bench.whole select N THREADS`` ranks N texts from strings to queue; ``again`` does so
+``python -m bench.whole select N THREADS [STRATEGY]`` ranks N texts from strings to queue; ``again`` does so
 after one annotation and after 100 new texts. One JSON line each.
 """
 
@@ -35,13 +35,16 @@ def warm_up(threads: int) -> None:
     select(texts, 20, similarity=pool.similarity(texts))
 
 
-def whole(n: int, threads: int) -> dict[str, float]:
-    """Three stages, budget 5%."""
+def whole(n: int, threads: int, strategy: str = "allabel") -> dict[str, float]:
+    """Budget 5%; three stages by default."""
     texts = make_texts(n)
     warm_up(threads)
-    run = timed(
-        lambda: select(texts, n // BUDGET, similarity=Bm25(texts, engine="compiled", threads=threads))
-    )
+
+    def rank() -> object:
+        similarity = Bm25(texts, engine="compiled", threads=threads)
+        return select(texts, n // BUDGET, similarity=similarity, strategy=strategy)
+
+    run = timed(rank)
     return {**run, "peak_mb": peak_mb()}
 
 
@@ -75,5 +78,5 @@ def again(n: int, threads: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    what, size, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    print(json.dumps({"select": whole, "again": again}[what](size, threads)))
+    what, size, threads, *more = sys.argv[1:]
+    print(json.dumps({"select": whole, "again": again}[what](int(size), int(threads), *more)))

@@ -11,6 +11,7 @@ from allabel_core.selection.coverage import coverage
 from allabel_core.selection.datatypes import SelectionRequest
 from allabel_core.selection.random_order import random_order
 from allabel_core.selection.votek import fast_votek, votek
+from bench.votek import clustered, published_fast_votek
 
 ALL = [random_order, coreset_cold, coreset_warm, fast_votek, votek, coverage]
 
@@ -115,6 +116,14 @@ def test_fast_votek_equals_counting_afresh(similarity, graph_size, budget, data)
         similarity, SelectionRequest(budget=budget, annotated=annotated), graph_size=graph_size
     )
     assert order(picks) == naive_fast_votek(similarity, graph_size, budget, annotated)
+
+
+def test_fast_votek_is_the_published_algorithm():
+    # The peer of `make bench`.
+    similarity = clustered(250)
+    favourites = similarity.neighbours(20).indices.tolist()
+    picks = fast_votek(similarity, SelectionRequest(budget=12), graph_size=20)
+    assert order(picks) == published_fast_votek(favourites, 12)
 
 
 def test_fast_votek_by_hand():
