@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from allabel_core.answer_lines import match_label, read_lines, render_lines
 from allabel_core.types import Document, Mention, Relation
 
 Form: TypeAlias = Literal["chat", "completion"]
@@ -17,16 +18,12 @@ MAX_ANSWER_CHARACTERS = 400_000
 # Each damaged item costs a fresh scan of the rest, so a list is given up after this many.
 _MAX_DAMAGED_ITEMS = 50
 
-_NOTHING = "none"
 _TEXT_KEYS = ("text", "words", "mention", "entity", "span", "name")
 _LABEL_KEYS = ("label", "type", "category", "class")
 _ENTITY_LIST = re.compile(r'"(?:entities|mentions|spans|annotations|results?)"\s*:\s*\[', re.IGNORECASE)
 _RELATION_LIST = re.compile(r'"(?:relations|links)"\s*:\s*\[', re.IGNORECASE)
 _BARE_LIST = re.compile(r"\[\s*(?=[\[{\]])")
 _BETWEEN_ITEMS = re.compile(r"[\s,]*")
-_LINE_START = re.compile(r"\s*(?:Entities:\s*)?")
-_SPACES = re.compile(r"[ \t\r]*")
-_QUOTED_FOR_SAFETY = re.compile(r'[;=\n\r]|^"|^\s|\s$')
 # Control characters inside strings are common in answers and harmless.
 _decoder = json.JSONDecoder(strict=False)
 
@@ -92,6 +89,7 @@ def _list_of(properties: dict[str, Any]) -> dict[str, Any]:
 def render_answer(document: Document, labels: LabelSet, *, form: Form) -> str:
     """The answer that an ideal model would give: the document's entities in reading order.
 
+    A completion has a line for each label, with its entities in reading order, and tells no relations.
     Entities whose label the project no longer has are left out, and so are their links.
     """
     known = set(labels.labels)
@@ -99,7 +97,7 @@ def render_answer(document: Document, labels: LabelSet, *, form: Form) -> str:
     kept.sort(key=lambda i: (document.spans[i].start, document.spans[i].end))
     pairs = [(document.text[s.start : s.end], s.label) for s in (document.spans[i] for i in kept)]
     if form == "completion":
-        return " ; ".join(f"{_safe_words(words)} = {label}" for words, label in pairs) or _NOTHING
+        return render_lines(pairs, labels.labels)
     if not labels.relation_labels:
         entities = [{"text": words, "label": label} for words, label in pairs]
         return json.dumps({"entities": entities}, ensure_ascii=False)
@@ -113,11 +111,6 @@ def render_answer(document: Document, labels: LabelSet, *, form: Form) -> str:
     return json.dumps({"entities": numbered, "relations": links}, ensure_ascii=False)
 
 
-def _safe_words(words: str) -> str:
-    """Words as a JSON string where the plain form would be misread."""
-    return json.dumps(words, ensure_ascii=False) if _QUOTED_FOR_SAFETY.search(words) else words
-
-
 def parse_answer(answer: str, labels: LabelSet, *, form: Form) -> ParsedAnswer:
     """Read a model's answer. Never raises, whatever the model said; see ``ParsedAnswer.problem``."""
     answer = answer[:MAX_ANSWER_CHARACTERS]
@@ -125,7 +118,7 @@ def parse_answer(answer: str, labels: LabelSet, *, form: Form) -> ParsedAnswer:
     if not answer.strip():
         reading.problem = "empty"
     elif form == "completion":
-        _read_line(answer, reading)
+        _read_lines(answer, reading)
     else:
         _read_json(answer, reading)
     return reading.result()
@@ -155,7 +148,9 @@ class _Reading:
             places=tuple(self.places),
         )
 
-    def add(self, words: object, label: object, place: tuple[int, int], name: object = None) -> None:
+    def add(
+        self, words: object, label: object, place: tuple[int, int], name: object = None, *, line: int = 0
+    ) -> None:
         self.items += 1
         if not isinstance(words, str) or not isinstance(label, str) or not words.strip():
             self.malformed += 1
@@ -166,7 +161,7 @@ class _Reading:
             return
         self.index_of_id[str(self.items if name is None else name)] = len(self.mentions)
         # A lone surrogate, which JSON can spell, could not be stored or sent anywhere.
-        self.mentions.append(Mention(words.encode("utf-8", "replace").decode("utf-8"), known))
+        self.mentions.append(Mention(words.encode("utf-8", "replace").decode("utf-8"), known, line))
         self.places.append(place)
 
     def add_item(self, item: object, place: tuple[int, int]) -> None:
@@ -190,15 +185,6 @@ class _Reading:
             self.malformed += 1
         else:
             self.relations.append(Relation(source, target, label))
-
-
-def match_label(label: str, known: Sequence[str]) -> str | None:
-    """The project's own spelling of a label: exact first, then whatever the case."""
-    label = label.strip()
-    if label in known:
-        return label
-    folded = label.casefold()
-    return next((candidate for candidate in known if candidate.casefold() == folded), None)
 
 
 def _first(item: Mapping[str, Any], keys: Sequence[str]) -> object:
@@ -227,8 +213,7 @@ def _read_object(answer: str, position: int, reading: _Reading) -> None:
     """An answer that is one object: a single entity, or {label: [words, ...]}, or nothing we know."""
     if position == -1:
         # A number, a string or a list of them: JSON, but no answer.
-        bare = _LINE_START.match(answer)
-        position = bare.end() if bare else 0
+        position = len(answer) - len(answer.lstrip())
     decoded = _decode(answer, position)
     if decoded is None:
         reading.problem = "not_json"
@@ -284,45 +269,12 @@ def _decode(answer: str, position: int) -> tuple[object, int] | None:
     return value, end
 
 
-def _read_line(answer: str, reading: _Reading) -> None:
-    """``words = Label ; words = Label``, as far as the first line goes."""
-    opening = _LINE_START.match(answer)
-    position = opening.end() if opening else 0
-    limit = answer.find("\n", position)
-    limit = len(answer) if limit == -1 else limit
-    if answer[position : position + 10].partition("\n")[0].strip(" .\r").casefold() == _NOTHING:
-        return
-    while position < limit:
-        start = _spaces_end(answer, position)
-        end, words, label = _read_pair(answer, start, limit)
-        position = end + 1
-        if label is not None:
-            reading.add(words, label, (start, start + len(answer[start:end].rstrip())))
-        elif start < end:
+def _read_lines(answer: str, reading: _Reading) -> None:
+    last = None
+    for last in read_lines(answer, reading.labels.labels):
+        if last.label is None:
             reading.malformed += 1
-        if end == limit and (label is None or match_label(label, reading.labels.labels) is None):
-            reading.problem = "truncated" if reading.mentions else "wrong_shape"
-
-
-def _read_pair(answer: str, start: int, limit: int) -> tuple[int, str, str | None]:
-    """(where the pair ends, its words, its label or None where there is none)."""
-    quoted = _decode(answer, start) if answer.startswith('"', start) else None
-    if quoted is not None and isinstance(quoted[0], str):
-        equals = _spaces_end(answer, quoted[1])
-        if answer.startswith("=", equals):
-            end = _next_semicolon(answer, equals, limit)
-            return end, quoted[0], answer[equals + 1 : end].strip()
-    end = _next_semicolon(answer, start, limit)
-    # The last "=" parts words from label: words such as "x = 3" hold one more often than labels do.
-    words, sign, label = answer[start:end].rpartition("=")
-    return end, words.strip(), label.strip() if sign else None
-
-
-def _spaces_end(answer: str, position: int) -> int:
-    gap = _SPACES.match(answer, position)
-    return gap.end() if gap else position
-
-
-def _next_semicolon(answer: str, start: int, limit: int) -> int:
-    found = answer.find(";", start, limit)
-    return limit if found == -1 else found
+        else:
+            reading.add(last.words, last.label, last.place, line=last.line)
+    if last is not None and last.label is None:
+        reading.problem = "truncated" if reading.mentions else "wrong_shape"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from allabel_core.alignment import Place, longest_chain
+from allabel_core.alignment import MAX_CANDIDATES, Place, longest_chain
 from allabel_core.occurrences import OccurrenceFinder
 from allabel_core.types import Document, Mention, Relation, Span
 
@@ -76,8 +76,9 @@ def ground(
 ) -> Grounding:
     """Find the place that each mention means; ``relations`` refer to ``mentions`` by index.
 
-    Mentions are taken to stand in reading order: as many as possible get disjoint places in that
-    order; each other one the leftmost place left. A mention named twice means two places.
+    Mentions, of each line of an answer in lines, are taken to stand in reading order: as many as possible
+    get disjoint places in that order; each other one the leftmost place left. A mention named twice means
+    two places.
     """
     layout = _Layout(text, mentions[:MAX_MENTIONS], policy)
     layout.place_in_order()
@@ -118,10 +119,22 @@ class _Layout:
         self._untaken: dict[Mention, Iterator[Place]] = {}
 
     def place_in_order(self) -> None:
-        chosen = longest_chain([self._found[mention.text].places for mention in self.mentions])
-        for i, place in enumerate(chosen):
-            if place is not None:
-                self._take(i, place)
+        for line in self._lines():
+            found = [self._found[self.mentions[i].text].places for i in line]
+            if self.spans:
+                found = [tuple(filter(self._is_free, places)) for places in found]
+            for i, place in zip(line, longest_chain(found), strict=True):
+                if place is not None:
+                    self._take(i, place)
+
+    def _lines(self) -> list[list[int]]:
+        """The mentions by line, the one with the longest words first: other lines' may lie within these."""
+        if sum(len(self._found[mention.text].places) for mention in self.mentions) > MAX_CANDIDATES:
+            return [list(range(len(self.mentions)))]
+        lines: defaultdict[int, list[int]] = defaultdict(list)
+        for i, mention in enumerate(self.mentions):
+            lines[mention.line].append(i)
+        return sorted(lines.values(), key=lambda line: -max(len(self.mentions[i].text) for i in line))
 
     def place_the_rest(self) -> None:
         for i, mention in enumerate(self.mentions):

@@ -10,12 +10,12 @@ from itertools import chain, count
 from string import Template
 from typing import Any, Literal
 
+from allabel_core.answer_lines import match_label
 from allabel_core.answers import (
     Form,
     LabelSet,
     ParsedAnswer,
     answer_schema,
-    match_label,
     parse_answer,
     render_answer,
 )
@@ -42,6 +42,7 @@ _TOKENS_PER_MESSAGE = 8
 # An answer is allowed this many times the densest demonstration's share of its text.
 _ANSWER_SLACK = 2.0
 _ANSWER_FLOOR = 128
+_COMPLETION_FLOOR = 16
 _TAG_LIKE = re.compile(r"(text(?:-[0-9]+)?)\s*>", re.IGNORECASE)
 
 
@@ -56,7 +57,7 @@ class Prompt:
     """What a model is sent, in both forms: ``messages`` for chat models, ``completion`` for base models.
 
     ``schema``: JSON schema of a chat answer. ``stop``: where a completion ends. ``max_answer_tokens``
-    bounds the answer in either form.
+    bounds the answer in either form, ``max_completion_tokens`` a completion more closely.
     """
 
     messages: tuple[Message, ...]
@@ -64,6 +65,12 @@ class Prompt:
     schema: dict[str, Any]
     stop: tuple[str, ...]
     max_answer_tokens: int
+    max_completion_tokens: int | None = None
+
+    def answer_limit(self, form: Form) -> int:
+        """The most tokens that an answer in this form may have."""
+        closer = self.max_completion_tokens if form == "completion" else None
+        return self.max_answer_tokens if closer is None else min(closer, self.max_answer_tokens)
 
 
 _PLACEHOLDERS: Mapping[str, frozenset[str]] = {
@@ -148,8 +155,9 @@ def build_prompt(
         messages=tuple(messages),
         completion=_completion(labels, demonstrations, text, templates),
         schema=answer_schema(labels),
-        stop=("\n",),
+        stop=("\n\n",),
         max_answer_tokens=_answer_allowance(labels, demonstrations, text),
+        max_completion_tokens=_completion_allowance(labels, demonstrations, text),
     )
 
 
@@ -178,17 +186,27 @@ def _system(labels: LabelSet, tag: str, templates: Templates) -> str:
 
 
 def _completion(labels: LabelSet, demonstrations: Sequence[Document], text: str, templates: Templates) -> str:
-    """White space in texts becomes single spaces: one line each, so that a line break ends an answer."""
-    header = Template(templates.completion_header).substitute(
-        labels=", ".join(labels.labels), instructions=" ".join(labels.instructions.split())
-    )
+    """White space in texts becomes single spaces: one line each, so that a blank line ends an answer.
+
+    The header, which says what is asked, is for want of demonstrations: beside them it costs quality.
+    """
     item = Template(templates.completion)
-    parts = [header] if header.strip() else []
+    parts = [] if demonstrations else [_completion_header(labels, templates)]
     for shown in demonstrations:
         entities = render_answer(shown, labels, form="completion")
         parts.append(item.substitute(text=" ".join(shown.text.split()), entities=entities))
-    parts.append(item.substitute(text=" ".join(text.split()), entities="").rstrip())
-    return "\n\n".join(parts)
+    begun = f"{labels.labels[0]}:" if labels.labels else ""
+    parts.append(item.substitute(text=" ".join(text.split()), entities=begun).rstrip())
+    return "\n\n".join(filter(None, parts))
+
+
+def _completion_header(labels: LabelSet, templates: Templates) -> str:
+    hints = dict(labels.hints)
+    named = [f"{label} ({hints[label]})" if hints.get(label) else label for label in labels.labels]
+    header = Template(templates.completion_header).substitute(
+        labels=", ".join(named), instructions=" ".join(labels.instructions.split())
+    )
+    return header.strip()
 
 
 def _answer_allowance(labels: LabelSet, demonstrations: Sequence[Document], text: str) -> int:
@@ -198,6 +216,17 @@ def _answer_allowance(labels: LabelSet, demonstrations: Sequence[Document], text
         said = estimate_tokens(render_answer(shown, labels, form="chat"))
         densest = max(densest, said / max(1, estimate_tokens(shown.text)))
     return _ANSWER_FLOOR + int(_ANSWER_SLACK * densest * estimate_tokens(text))
+
+
+def _completion_allowance(labels: LabelSet, demonstrations: Sequence[Document], text: str) -> int:
+    """Tokens of each label's line and of the whole text, or of as much more as a demonstration says."""
+
+    def said(document: Document) -> int:
+        return estimate_tokens(render_answer(document, labels, form="completion"))
+
+    lines = said(Document(""))
+    shares = ((said(shown) - lines) / max(1, estimate_tokens(shown.text)) for shown in demonstrations)
+    return _COMPLETION_FLOOR + lines + int(max([1.0, *shares]) * estimate_tokens(text))
 
 
 def prompt_tokens(prompt: Prompt, *, form: Form, count_tokens: Callable[[str], int] = estimate_tokens) -> int:
@@ -227,7 +256,7 @@ def fit_demonstrations(
     def fits(shown: Sequence[Document]) -> bool:
         prompt = build_prompt(labels, shown, text, templates=templates)
         used = prompt_tokens(prompt, form=form, count_tokens=count_tokens)
-        return used + prompt.max_answer_tokens <= context_tokens
+        return used + prompt.answer_limit(form) <= context_tokens
 
     if fits(demonstrations):
         return tuple(demonstrations)

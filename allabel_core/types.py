@@ -35,10 +35,14 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """An entity as a model names it: exact words and a label, no place yet."""
+    """An entity as a model names it: exact words and a label, no place yet.
+
+    ``line``: which line of an answer in lines named it; those of one line stand in reading order.
+    """
 
     text: str
     label: str
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

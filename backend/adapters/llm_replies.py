@@ -92,7 +92,7 @@ class Replies:
         if trouble.failure.kind == "malformed":
             # Paid for all the same, presumably to the limit.
             asked = prompt_tokens(prompt, form=form)
-            await self._note(Reply("", prompt_tokens=asked, completion_tokens=prompt.max_answer_tokens))
+            await self._note(Reply("", prompt_tokens=asked, completion_tokens=prompt.answer_limit(form)))
         elif trouble.failure.kind == "rejected" and trouble.status in _REJECTED_PARAMETERS:
             self.memory.doubt()
         return trouble.failure

@@ -77,7 +77,7 @@ def request_body(prompt: Prompt, can: Capabilities, config: LlmConfig, *, sample
 def token_limit(prompt: Prompt, can: Capabilities) -> int:
     """Tokens the model may write, and we may have to pay for."""
     thinking = _THINKING_TOKENS if can.limit_name == "max_completion_tokens" else 0
-    return prompt.max_answer_tokens + thinking
+    return prompt.answer_limit(can.form) + thinking
 
 
 def json_mode(mode: JsonMode, schema: dict[str, Any]) -> dict[str, Any]:

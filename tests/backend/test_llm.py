@@ -218,7 +218,8 @@ def test_completion_form_for_base_models() -> None:
         assert (answer.form, answer.text) == ("completion", "BaTiO3")
         assert server.requests[0].path == "/v1/completions"
         assert server.requests[0].body["prompt"] == asked.completion
-        assert server.requests[0].body["stop"] == ["\n"]
+        assert server.requests[0].body["stop"] == ["\n\n"]
+        assert server.requests[0].body["max_tokens"] == asked.max_completion_tokens
 
 
 def test_check_names_what_it_found_and_no_secret() -> None:

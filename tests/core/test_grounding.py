@@ -219,6 +219,45 @@ def test_every_word_named_in_order_gets_its_own_place(words: list[str]) -> None:
     assert places(ground(text, mentions(*words), policy=FLAT)) == expected
 
 
+def by_label(**lines: str) -> list[Mention]:
+    """As a completion names them: a line for each label."""
+    return [
+        Mention(words, label, line)
+        for line, (label, said) in enumerate(lines.items())
+        for words in said.split("; ")
+    ]
+
+
+def test_each_line_of_an_answer_begins_at_the_beginning_of_the_text() -> None:
+    text = "5 g zinc, 2 g iron, 5 g zinc"
+    grounding = ground(text, by_label(Metal="zinc; iron; zinc", Amount="5 g; 2 g; 5 g"), policy=FIRST)
+    assert places(grounding) == [(0, 3), (4, 8), (10, 13), (14, 18), (20, 23), (24, 28)]
+    assert [g.mention for g in grounding.spans] == [3, 0, 4, 1, 5, 2]
+    # In reading order the amounts would all have to follow the last metal.
+    once = ground("2 g iron, 2 g salt", by_label(Metal="iron", Amount="2 g"), policy=FIRST)
+    assert places(once) == [(0, 3), (4, 8)]
+
+
+def test_words_of_one_line_leave_those_of_another_their_place() -> None:
+    text = "lead acetate and lead"
+    for said in ({"Metal": "lead", "Salt": "lead acetate"}, {"Salt": "lead acetate", "Metal": "lead"}):
+        assert places(ground(text, by_label(**said), policy=FLAT)) == [(0, 12), (17, 21)]
+
+
+def test_the_same_words_in_two_lines_share_their_only_place() -> None:
+    said = by_label(Person="Washington", Place="Washington")
+    assert [g.span.label for g in ground("Washington", said).spans] == ["Person", "Place"]
+    assert dict(ground("Washington", said, policy=FLAT).rejected) == {"overlapping": 1}
+
+
+def test_a_line_repeated_without_end_is_grounded_in_seconds() -> None:
+    said = [Mention("a", "X", line) for line in range(MAX_MENTIONS)]
+    started = time.perf_counter()
+    grounding = ground("a " * 60_000, said, policy=FIRST)
+    assert time.perf_counter() - started < 10
+    assert places(grounding) == [(2 * i, 2 * i + 1) for i in range(MAX_MENTIONS)]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from allabel_core.answers import render_answer
 from allabel_core.chunking import estimate_tokens
 from allabel_core.errors import InvalidInputError
 from allabel_core.prompting import (
@@ -60,12 +61,35 @@ def test_dollars_and_braces_of_a_text_are_left_alone() -> None:
 
 
 def test_the_completion_form() -> None:
-    assert build_prompt(LABELS, [FAR, NEAR], "two\r\nlines").completion == (
-        "The entities of each text, with their labels (Metal, Amount).\n\n"
-        "Text: No metal here\nEntities: none\n\n"
-        "Text: 5 g of zinc\nEntities: 5 g = Amount ; zinc = Metal\n\n"
-        "Text: two lines\nEntities:"
+    prompt = build_prompt(LABELS, [FAR, NEAR], "two\r\nlines")
+    assert prompt.completion == (
+        "Text: No metal here\nMetal: -\nAmount: -\n\n"
+        "Text: 5 g of zinc\nMetal: zinc\nAmount: 5 g\n\n"
+        "Text: two lines\nMetal:"
     )
+    assert prompt.stop == ("\n\n",)
+
+
+def test_without_demonstrations_a_completion_says_what_is_asked() -> None:
+    header, question = build_prompt(LABELS, [], "two\r\nlines").completion.split("\n\n")
+    assert "Metal (an element), Amount" in header
+    assert "Mark salts too." in header
+    assert question == "Text: two lines\nMetal:"
+
+
+def test_a_completion_shows_words_as_often_as_they_are_marked() -> None:
+    twice = Document("zinc, iron and zinc", tuple(Span(s, s + 4, "Metal") for s in (15, 6, 0)))
+    shown = build_prompt(LABELS, [twice], "iron").completion
+    assert "Metal: zinc; iron; zinc\nAmount: -\n" in shown
+
+
+@pytest.mark.parametrize(
+    "words", ["a;b", 'a" b', '"a"', "a\nb", "-", "None", "Amount: 5", "5 = amount", "x = 3"]
+)
+def test_words_that_could_be_misread_stand_in_quotes(words: str) -> None:
+    shown = build_prompt(LABELS, [Document(words, (Span(0, len(words), "Amount"),))], "").completion
+    line = shown.split("Metal: -\nAmount: ")[1].split("\n")[0]
+    assert line == (words if words in {'a" b', "x = 3"} else json.dumps(words))
 
 
 def test_relations_appear_in_demonstrations_and_schema_where_the_project_has_them() -> None:
@@ -105,6 +129,22 @@ def test_long_and_dense_texts_are_allowed_longer_answers() -> None:
     assert estimate_tokens(demonstrated) < dense
 
 
+def test_a_completion_may_say_each_label_and_the_text_once() -> None:
+    text = "iron ore " * 50
+    prompt = build_prompt(LABELS, [NEAR], text)
+    whole = f"{text}\nMetal: -\nAmount: -"
+    assert estimate_tokens(whole) < prompt.answer_limit("completion") < estimate_tokens(whole) + 32
+    assert prompt.answer_limit("completion") < prompt.answer_limit("chat") == prompt.max_answer_tokens
+
+
+def test_where_a_demonstration_marks_its_text_twice_an_answer_may_too() -> None:
+    both = Document("iron ore " * 9, (Span(0, 80, "Metal"), Span(0, 80, "Amount")))
+    once, twice = (
+        build_prompt(LABELS, [shown], "zinc " * 99).answer_limit("completion") for shown in (NEAR, both)
+    )
+    assert twice > 1.8 * once
+
+
 def test_demonstrations_are_dropped_farthest_first_until_the_context_suffices() -> None:
     shown = [Document(f"{'word ' * 100}{i}") for i in range(4)]
 
@@ -138,7 +178,7 @@ def test_templates_can_be_overridden() -> None:
     templates = Templates.load({"user.txt": "Q: $text", "completion.txt": "T: $text\nE: $entities\n"})
     prompt = build_prompt(LABELS, [NEAR], "iron", templates=templates)
     assert prompt.messages[-1].content == "Q: iron"
-    assert prompt.completion.endswith("T: iron\nE:")
+    assert prompt.completion.endswith("T: iron\nE: Metal:")
     assert prompt.messages[0] == build_prompt(LABELS, [NEAR], "iron").messages[0]
 
 
@@ -157,19 +197,33 @@ def test_a_wrong_template_is_named(name: str, text: str, complaint: str) -> None
         Templates.load({name: text})
 
 
-awkward = st.text(st.sampled_from('ab ;="\\\n\t{}[]京é'), min_size=1, max_size=12).filter(str.strip)
+awkward = st.lists(
+    st.sampled_from([*'ab ;="\\\n\t{}[]京é-:', "none", "Metal", "amount:"]),
+    min_size=1,
+    max_size=8,
+)
 
 
-@given(st.lists(st.tuples(awkward, st.sampled_from(LABELS.labels)), max_size=6))
+@given(
+    st.lists(st.tuples(awkward.map("".join).filter(str.strip), st.sampled_from(LABELS.labels)), max_size=6)
+)
 def test_a_demonstrated_answer_reads_back_as_its_entities(entities: list[tuple[str, str]]) -> None:
     text, spans = "", []
     for words, label in entities:
         spans.append(Span(len(text), len(text) + len(words), label))
         text += f"{words} | "
-    prompt = build_prompt(LINKED, [Document(text, tuple(spans))], "")
+    document = Document(text, tuple(spans))
     expected = tuple(Mention(words, label) for words, label in entities)
-    parsed = parse_answer(prompt.messages[2].content, LINKED, form="chat")
+    parsed = parse_answer(build_prompt(LINKED, [document], "").messages[2].content, LINKED, form="chat")
     assert (parsed.mentions, parsed.problem) == (expected, None)
-    line = prompt.completion.split("Entities:")[1].split("\n\nText:")[0]
-    parsed = parse_answer(line, LINKED, form="completion")
-    assert (parsed.mentions, parsed.problem) == (expected, None)
+    by_label = tuple(sorted(expected, key=lambda mention: LINKED.labels.index(mention.label)))
+    lines = render_answer(document, LINKED, form="completion")
+    # A model's answer begins after the first label and its colon.
+    for answer in (
+        lines,
+        lines.removeprefix("Metal:"),
+        lines.removeprefix("Metal:") + "\n\nText: a\nMetal: b",
+    ):
+        parsed = parse_answer(answer, LINKED, form="completion")
+        assert (parsed.mentions, parsed.problem) == (by_label, None)
+        assert (parsed.unknown_labels, parsed.malformed) == (0, 0)

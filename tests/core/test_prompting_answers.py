@@ -128,26 +128,75 @@ def test_relations_are_ignored_where_the_project_has_none() -> None:
     assert (parsed.relations, parsed.malformed) == ((), 0)
 
 
+ZINC_ONLY = BOTH[:1]
+
+
 @pytest.mark.parametrize(
     ("answer", "mentions", "problem"),
     [
-        (" zinc = Metal ; 5 g = Amount", BOTH, None),
-        ("\nEntities: zinc = metal;5 g=Amount\nText: more = Metal", BOTH, None),
-        (" zinc = Metal ; 5 g = Amount ;", BOTH, None),
-        (" none", (), None),
-        (" None.\n\nText: x", (), None),
-        (" zinc = Metal ; 5 g = Am", BOTH[:1], "truncated"),
-        (" zinc = Metal ; 5", BOTH[:1], "truncated"),
-        (" there are no entities", (), "wrong_shape"),
-        (' "a ; b = c" = Metal', (Mention("a ; b = c", "Metal"),), None),
-        (" x = 3 = Amount", (Mention("x = 3", "Amount"),), None),
-        (' "quoted" word = Metal', (Mention('"quoted" word', "Metal"),), None),
+        pytest.param(" zinc\nAmount: 5 g", BOTH, None, id="as asked"),
+        pytest.param("Metal: zinc\nAmount: 5 g\n\nText: iron\nMetal: iron", BOTH, None, id="goes on"),
+        pytest.param("\n metal :zinc;\r\nAMOUNT:5 g ;", BOTH, None, id="spaces and case"),
+        pytest.param(" -\nAmount: -", (), None, id="nothing"),
+        pytest.param(" None.\nAmount:", (), None, id="nothing, in words"),
+        pytest.param(" zinc", ZINC_ONLY, None, id="a label without a line"),
+        pytest.param("\nAmount: 5 g", BOTH[1:], None, id="the first label without a line"),
+        pytest.param(" zinc\nAmount: 5 g\nMetal: zinc", (*BOTH, BOTH[0]), None, id="a label twice"),
+        pytest.param(" zinc; zinc\nAmount: -", ZINC_ONLY * 2, None, id="words twice"),
+        pytest.param(" zinc\nAmo", ZINC_ONLY, "truncated", id="cut in a label"),
+        pytest.param(' -\nAmount: "5', (Mention('"5', "Amount"),), None, id="cut in quotes"),
+        pytest.param(" -\nI see no amount", (), "wrong_shape", id="prose"),
+        pytest.param(
+            ' "a; b"; "c\\nd"', (Mention("a; b", "Metal"), Mention("c\nd", "Metal")), None, id="quoted"
+        ),
+        pytest.param(' "-"', (Mention("-", "Metal"),), None, id="a quoted sign"),
+        pytest.param(' "big" word', (Mention('"big" word', "Metal"),), None, id="quotes inside"),
+        pytest.param(
+            ' "a\nAmount: b"', (Mention('"a', "Metal"), Mention('b"', "Amount")), None, id="quotes across"
+        ),
+        pytest.param(" zinc = Metal ; 5 g = amount", BOTH, None, id="pairs"),
+        pytest.param(" x = 3 = Amount", (Mention("x = 3", "Amount"),), None, id="a pair with two signs"),
+        pytest.param(" x = 3", (Mention("x = 3", "Metal"),), None, id="no pair"),
+        pytest.param(" Gas: argon", (Mention("Gas: argon", "Metal"),), None, id="a colon in the first line"),
     ],
 )
 def test_completions(answer: str, mentions: tuple[Mention, ...], problem: str | None) -> None:
     parsed = parse_answer(answer, LABELS, form="completion")
     assert (parsed.mentions, parsed.problem) == (mentions, problem)
     assert len(parsed.places) == len(parsed.mentions)
+    for mention, place in zip(parsed.mentions, parsed.places, strict=True):
+        assert (
+            json.dumps(mention.text)[1:-1] in answer[slice(*place)] or mention.text in answer[slice(*place)]
+        )
+
+
+def test_labels_that_a_completion_makes_up_are_counted() -> None:
+    parsed = parse_answer(" zinc\nGas: argon; neon\nwhat else\nAmount: 5 g", LABELS, form="completion")
+    assert parsed.mentions == BOTH
+    assert (parsed.unknown_labels, parsed.malformed, parsed.problem) == (2, 1, None)
+
+
+def test_the_longest_label_opens_a_line() -> None:
+    labels = LabelSet(("Metal", "Metal: pure", "metal"))
+    parsed = parse_answer(" a\nMetal: pure: b\nmetal: c\nMetal: d", labels, form="completion")
+    assert [(m.text, m.label) for m in parsed.mentions] == [
+        ("a", "Metal"),
+        ("b", "Metal: pure"),
+        ("c", "metal"),
+        ("d", "Metal"),
+    ]
+    assert [m.line for m in parsed.mentions] == [0, 1, 2, 3]
+
+
+def test_the_place_of_a_mention_is_its_words() -> None:
+    answer = ' zinc ;iron\nAmount: "5; g"'
+    parsed = parse_answer(answer, LABELS, form="completion")
+    assert [answer[slice(*place)] for place in parsed.places] == ["zinc", "iron", '"5; g"']
+
+
+def test_a_project_without_labels_gets_no_mentions() -> None:
+    parsed = parse_answer(" zinc\nMetal: iron", LabelSet(()), form="completion")
+    assert (parsed.mentions, parsed.unknown_labels, parsed.malformed) == ((), 1, 1)
 
 
 def test_what_cannot_be_stored_is_replaced() -> None:
@@ -168,6 +217,7 @@ pieces = [
     "zinc",
     " = ",
     "Metal",
+    "Amount:",
     " ; ",
 ]
 noise = st.lists(
@@ -192,6 +242,9 @@ def test_no_answer_raises(answer: str, form: str) -> None:
         '"',
         '{"text":"',
         "zinc = Metal ; ",
+        "Metal: zinc\n",
+        '"; ',
+        "x:\n",
         ";",
         "=",
         f"{ZINC},",
