@@ -33,7 +33,7 @@ test: setup system ## all tests, on a real Label Studio, Redis, worker, model an
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-fast: setup ## the tests that need no services
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" -n auto --hypothesis-profile=fast $(ARGS)
 
 lint: setup ## formatting, style, types, import contracts
 	@$(BIN)/ruff format --check .

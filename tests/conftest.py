@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from stack import Stack, start
+
+# `make test-fast` tries fewer examples; `make test`, and so CI, the usual hundred.
+settings.register_profile("fast", max_examples=25)
 
 
 @pytest.fixture(scope="session")
