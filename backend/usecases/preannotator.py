@@ -152,7 +152,7 @@ class Preannotator:
 
     def _tokens(self, prompt: Prompt) -> int:
         """Of the prompt and its longest answer."""
-        return prompt_tokens(prompt, form=self.form) + prompt.max_answer_tokens
+        return prompt_tokens(prompt, form=self.form) + prompt.answer_limit(self.form)
 
     def demonstration_cost(self, document: Document) -> int:
         """Tokens that a demonstration adds to a prompt, by estimate."""
