@@ -83,7 +83,9 @@ class Bm25:
         kept, added = np.flatnonzero(origin >= 0), np.flatnonzero(origin < 0)
         index = self._index
         known = TermCounts(index.starts, index.terms, index.counts.astype(np.int32), self._vocabulary)
-        new = count_terms([texts[i] for i in added], self._tokenizer, known=self._vocabulary)
+        new = count_terms(
+            [texts[i] for i in added], self._tokenizer, known=self._vocabulary, kernels=self._kernels
+        )
         rows = joined_rows(chosen_rows(known, origin[kept]), new)
         in_order = np.concatenate([kept, added])
         if (np.diff(in_order) < 0).any():
@@ -164,7 +166,9 @@ class Bm25:
         if len(self) < 2:
             return np.zeros(len(self))
         # Linear in the impacts: one product serves all queries.
-        totals = self._frequencies @ self._impacts.sum(axis=0)
+        index = self._index
+        of_terms = np.bincount(index.terms, weights=index.impacts, minlength=len(index.term_weights))
+        totals = index.row_sums(index.counts * of_terms[index.terms])
         return rounded((totals - self._unrounded_self_similarity()) / (len(self) - 1), self.decimals)
 
     def column(self, d: int) -> FloatArray:
@@ -234,8 +238,7 @@ class Bm25:
         return found
 
     def _unrounded_self_similarity(self) -> FloatArray:
-        own: FloatArray = self._index.matrix(self._index.counts * self._index.impacts).sum(axis=1)
-        return own
+        return self._index.row_sums(self._index.counts * self._index.impacts)
 
 
 def _use_compiled(engine: Engine, texts: int) -> bool:

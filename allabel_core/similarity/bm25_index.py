@@ -67,6 +67,12 @@ class Bm25Index:
         shape = (len(self), len(self.term_weights))
         return sparse.csr_array((values, self.terms, self.starts), shape=shape)
 
+    def row_sums(self, values: FloatArray) -> FloatArray:
+        """(texts,): the sum, for each text, of ``values`` parallel to ``terms``."""
+        texts = np.repeat(np.arange(len(self)), np.diff(self.starts))
+        sums: FloatArray = np.bincount(texts, weights=values, minlength=len(self)).astype(np.float64)
+        return sums
+
     def postings(self, kernels: Any | None = None) -> Postings:
         """The rows turned round, by the compiled kernels where given."""
         if kernels is None:

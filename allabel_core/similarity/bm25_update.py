@@ -1,7 +1,7 @@
 """Neighbour lists carried over to a pool in which some texts are new or gone.
 
 Every new text changes the weight of every term and the average length, hence every similarity, but
-only a little. For a text d outside a list, and ``growth`` R,
+only a little. For a text d outside a list, and any ``growth`` R >= 1,
 
     S'[q, d] <= R S[q, d] + sum over terms t of q of count(q, t) max(0, r w'(t) - R w(t)) (k1 + 1)
 
@@ -23,7 +23,8 @@ from allabel_core.similarity.topk import no_neighbours
 from allabel_core.types import FloatArray, IntArray
 
 _RESCORED = 8
-_GROWTH = 1.01
+# Each gives a bound; the lowest counts.
+_GROWTHS = (1.0005, 1.001, 1.002, 1.004, 1.01)
 _QUERIES_AT_ONCE = 1_000
 
 
@@ -55,8 +56,8 @@ def carried_lists(
     left_out = np.full(n, np.inf)
     unlisted = lists.neighbours.similarities[origin[kept], _RESCORED]
     unlisted = np.where(np.isneginf(unlisted), lists.left_out[origin[kept]], unlisted)
-    slack = _slack(old, new, k1, kernels)[kept]
-    left_out[kept] = _GROWTH * unlisted + slack + 4 * 10.0**-decimals
+    bounds = [growth * unlisted + _slack(old, new, k1, growth, kernels)[kept] for growth in _GROWTHS]
+    left_out[kept] = np.min(bounds, axis=0) + 4 * 10.0**-decimals
     found = no_neighbours(n, WIDTH)
     lists_as_arrays = (left_out, found.indices, found.similarities, found.unrounded)
     queries = np.repeat(np.arange(n), _RESCORED)
@@ -67,12 +68,12 @@ def carried_lists(
     return Lists(found, left_out)
 
 
-def _slack(old: Bm25Index, new: Bm25Index, k1: float, kernels: Any) -> FloatArray:
+def _slack(old: Bm25Index, new: Bm25Index, k1: float, growth: float, kernels: Any) -> FloatArray:
     """(n,): the sum in the bound above, for every text of the new pool as a query."""
     before = np.zeros(len(new.term_weights))
     before[: len(old.term_weights)] = old.term_weights
     stretch = max(1.0, new.average_length / old.average_length)
-    excess = np.maximum(0.0, stretch * new.term_weights - _GROWTH * before) * (k1 + 1)
+    excess = np.maximum(0.0, stretch * new.term_weights - growth * before) * (k1 + 1)
     # A term that no old text has adds nothing to the similarity of two old texts.
     excess[len(old.term_weights) :] = 0.0
     slack = np.zeros(len(new))

@@ -14,6 +14,8 @@ from allabel_core.similarity.topk import no_neighbours, rounded
 from allabel_core.types import BoolArray, FloatArray, IntArray
 
 WIDTH = 16
+# With more new candidates than this, columns take longer than asking afresh.
+_MOST_ADDED = 64
 _COLUMN_BYTES = 128_000_000
 
 
@@ -36,13 +38,23 @@ class Lists:
     left_out: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class _Nearest:
+    """``neighbours``: (n, 1) every text's most similar one of ``candidates``, a mask (n,)."""
+
+    candidates: BoolArray
+    neighbours: Neighbours
+
+
 class Remembering:
-    """The same answers as ``inner``, of which lists of neighbours and recent columns are kept."""
+    """The same answers as ``inner``, of which lists of neighbours, recent columns and what was nearest
+    in the last corpus asked about are kept."""
 
     def __init__(self, inner: Rememberable, lists: Lists | None = None) -> None:
         self.inner = inner
         self.decimals = inner.decimals
         self.known_lists = lists
+        self._nearest: _Nearest | None = None
         self._columns: OrderedDict[int, tuple[FloatArray, FloatArray]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -79,16 +91,15 @@ class Remembering:
         queries = np.arange(n) if queries is None else queries
         candidates = np.ones(n, dtype=np.bool_) if candidates is None else candidates
         few = int(candidates.sum())
-        if k == 1 and few <= self._columns_to_keep():
-            return self._nearest_by_columns(queries, np.flatnonzero(candidates))
+        if k == 1 and 2 * few < n:
+            indices, similarities, unrounded = self._nearest_of(candidates)
+            return Neighbours(indices[queries], similarities[queries], unrounded[queries])
         if 2 * few < n or 2 * k > WIDTH:
             return self.inner.neighbours(k, queries=queries, candidates=candidates)
         found, complete = self._from_lists(k, queries, candidates)
         missing = np.flatnonzero(~complete)
         if len(missing):
-            asked = self.inner.neighbours(k, queries=queries[missing], candidates=candidates)
-            for whole, piece in zip(found, asked, strict=True):
-                whole[missing] = piece
+            _put(found, missing, self.inner.neighbours(k, queries=queries[missing], candidates=candidates))
         return found
 
     def _from_lists(self, k: int, queries: IntArray, candidates: BoolArray) -> tuple[Neighbours, BoolArray]:
@@ -104,17 +115,39 @@ class Remembering:
         everything = np.isneginf(self.lists.left_out[queries])
         return found, (place[:, -1] >= k - 1) | everything
 
-    def _nearest_by_columns(self, queries: IntArray, documents: IntArray) -> Neighbours:
-        nearest = no_neighbours(len(self), 1)
+    def _nearest_of(self, candidates: BoolArray) -> Neighbours:
+        """Every text's most similar candidate; kept, and corrected where the candidates differ a little."""
+        known = self._nearest
+        if known is None or int((candidates & ~known.candidates).sum()) > _MOST_ADDED:
+            nearest = self._nearest_afresh(np.arange(len(self)), candidates)
+        else:
+            before = known.neighbours
+            nearest = Neighbours(before.indices.copy(), before.similarities.copy(), before.unrounded.copy())
+            for d in np.flatnonzero(candidates & ~known.candidates).tolist():
+                self._take_closer(nearest, d)
+            found = nearest.indices[:, 0]
+            gone = np.flatnonzero((found < 0) | ~candidates[found])
+            _put(nearest, gone, self._nearest_afresh(gone, candidates))
+        self._nearest = _Nearest(candidates.copy(), nearest)
+        return nearest
+
+    def _nearest_afresh(self, queries: IntArray, candidates: BoolArray) -> Neighbours:
+        if self.known_lists is None:
+            return self.inner.neighbours(1, queries=queries, candidates=candidates)
+        found, complete = self._from_lists(1, queries, candidates)
+        missing = np.flatnonzero(~complete)
+        _put(found, missing, self.inner.neighbours(1, queries=queries[missing], candidates=candidates))
+        return found
+
+    def _take_closer(self, nearest: Neighbours, d: int) -> None:
+        """Put text d where it is nearer than what stands there, or as near with a lower index."""
+        similarities, unrounded = self._column(d)
         best = nearest.similarities[:, 0]
-        for d in documents.tolist():
-            similarities, unrounded = self._column(d)
-            closer = np.flatnonzero(similarities > best)
-            closer = closer[closer != d]
-            nearest.indices[closer, 0] = d
-            best[closer] = similarities[closer]
-            nearest.unrounded[closer, 0] = unrounded[closer]
-        return Neighbours(nearest.indices[queries], nearest.similarities[queries], nearest.unrounded[queries])
+        closer = (similarities > best) | ((similarities == best) & (d < nearest.indices[:, 0]))
+        closer[d] = False
+        nearest.indices[closer, 0] = d
+        nearest.similarities[closer, 0] = similarities[closer]
+        nearest.unrounded[closer, 0] = unrounded[closer]
 
     def _columns_to_keep(self) -> int:
         return _COLUMN_BYTES // max(1, 16 * len(self))
@@ -129,3 +162,8 @@ class Remembering:
         else:
             self._columns.move_to_end(d)
         return known
+
+
+def _put(whole: Neighbours, rows: IntArray, pieces: Neighbours) -> None:
+    for part, piece in zip(whole, pieces, strict=True):
+        part[rows] = piece

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allabel_core import Bm25, InvalidInputError, Pool, select
-from allabel_core.similarity import bm25, bm25_update
+from allabel_core.similarity import bm25, bm25_update, remembering
 from allabel_core.similarity.pool import origins
 from allabel_core.similarity.remembering import Remembering
 
@@ -53,6 +53,25 @@ def test_remembered_neighbours_are_the_neighbours(seed, k, left_out):
     np.testing.assert_array_equal(remembering.mean_to_others(), fresh.mean_to_others())
 
 
+@pytest.mark.parametrize("most_added", [0, 3, 64])
+@pytest.mark.parametrize("with_lists", [False, True])
+def test_the_nearest_of_a_changing_corpus(monkeypatch, most_added, with_lists):
+    monkeypatch.setattr(remembering, "_MOST_ADDED", most_added)
+    texts = made_up(60, 1) * 2 + ["w1 w2"] * 3 + [""] * 2
+    fresh, kept = Bm25(texts), Remembering(Bm25(texts))
+    if with_lists:
+        kept.lists  # noqa: B018 - made when first needed
+    rng = np.random.default_rng(2)
+    corpus = rng.random(len(texts)) < 0.2
+    for changed in (0, 0, 1, 2, 2, 4, 8, 20):
+        corpus[rng.integers(0, len(texts), size=changed)] ^= True
+        queries = rng.permutation(len(texts))[:80]
+        expected = fresh.neighbours(1, queries=queries, candidates=corpus)
+        same_neighbours(kept.neighbours(1, queries=queries, candidates=corpus), expected)
+    nobody = kept.neighbours(1, candidates=np.zeros(len(texts), dtype=np.bool_))
+    assert (nobody.indices == -1).all()
+
+
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("seed", range(4))
 def test_updated_pools_equal_fresh_ones(seed):
@@ -91,7 +110,7 @@ def test_most_lists_survive_a_few_new_texts(monkeypatch):
 
 
 def test_a_bound_that_promises_too_much_would_be_noticed(monkeypatch, compiled):
-    monkeypatch.setattr(bm25_update, "_slack", lambda old, new, k1, kernels: np.full(len(new), -1e9))
+    monkeypatch.setattr(bm25_update, "_slack", lambda old, new, *_: np.full(len(new), -1e9))
     texts = made_up(400, 5)
     pool = Pool()
     pool.similarity(texts).lists  # noqa: B018 - made when first needed
