@@ -69,6 +69,7 @@ def test_a_threshold_that_means_nothing_is_refused(threshold):
         near_duplicate_leaders([["a"]], threshold)
 
 
+@pytest.mark.slow
 def test_cheap_in_a_large_pool():
     rng = random.Random(1)
     ranks = np.random.default_rng(1).zipf(1.3, size=20_000 * 25) % 50_000

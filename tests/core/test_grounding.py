@@ -258,6 +258,7 @@ def test_a_line_repeated_without_end_is_grounded_in_seconds() -> None:
     assert places(grounding) == [(2 * i, 2 * i + 1) for i in range(MAX_MENTIONS)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [

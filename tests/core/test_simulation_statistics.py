@@ -44,6 +44,7 @@ def test_an_interval_shrinks_as_texts_are_added() -> None:
     assert widths[1] < widths[0] / 5
 
 
+@pytest.mark.slow
 def test_coverage_of_the_interval_is_about_95_percent() -> None:
     """Of 200 pools drawn from a known recall, about 95% of the intervals hold its F1."""
     draw, truth, hits = np.random.default_rng(1), 2 * 0.6 / 1.6, 0
