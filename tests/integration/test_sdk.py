@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from stack import SAMPLES, Stack
@@ -14,10 +15,11 @@ def test_a_script_with_the_sdk_reads_the_queue(stack: Stack) -> None:
 
     project_id = stack.project("Seen by the SDK", SAMPLES[:8])
     stack.connect(project_id, budget="3", window=3, k=1)
-    sdk = LabelStudio(base_url=stack.label_studio.base_url, api_key=stack.label_studio.token)
-
-    project = sdk.projects.get(id=project_id)
-    predictions = sdk.predictions.list(project=project_id)
+    with httpx.Client() as http:
+        access = {"base_url": stack.label_studio.base_url, "api_key": stack.label_studio.token}
+        sdk = LabelStudio(**access, httpx_client=http)
+        project = sdk.projects.get(id=project_id)
+        predictions = sdk.predictions.list(project=project_id)
 
     assert project.sampling == "Uncertainty sampling"
     assert {prediction.model_version for prediction in predictions} == {project.model_version}
