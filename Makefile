@@ -46,6 +46,7 @@ check: lint test ## what CI runs
 bench: setup ## speed, side by side with peers
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@$(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python -m bench.llm_overhead
 
 clean: ## remove environments and the demo's data
 	rm -rf .venv .label-studio .demo build dist *.egg-info
