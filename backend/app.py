@@ -194,6 +194,8 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(LabelConfigError)
     @app.exception_handler(InvalidInputError)
     def unusable(_: Request, error: Exception) -> Response:
+        # Label Studio shows the status alone and sends people to this log for the reason.
+        logger.warning("refused: %s", error)
         return _error(422, str(error))
 
     @app.exception_handler(AllabelError)

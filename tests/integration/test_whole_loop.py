@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from allabel_core import select
+from backend.errors import LabelStudioRejectedError
 from backend.usecases.connect import DESCRIPTION_MARK, SECRET_HEADER
 from stack import ROOT, SAMPLES, Stack, log_of
 
@@ -207,6 +208,15 @@ def test_the_command_line_agrees(stack: Stack, project: int) -> None:
     assert doctor.stdout.count("ok") >= 8
     rerank = run("rerank", str(project))
     assert rerank.returncode == 0, rerank.stderr
+
+
+def test_an_unusable_label_config_is_told_on_connecting(stack: Stack) -> None:
+    choices = '<Choices name="c" toName="i"><Choice value="x"/></Choices>'
+    project_id = stack.client.create_project("Images", f'<View><Image name="i" value="$i"/>{choices}</View>')
+    with pytest.raises(LabelStudioRejectedError, match="incompatible with the current labeling config"):
+        stack.connect(project_id)
+    assert "<Labels" in log_of(stack)
+    assert project_id not in stack.tools.store.projects()
 
 
 def test_neither_texts_nor_secrets_are_logged(stack: Stack, project: int) -> None:
