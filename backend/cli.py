@@ -133,7 +133,7 @@ def connect(
     connect_project(tools, project, params, settings.basic_auth)
     out.print(f"Project {project} is connected to {tools.backend_url}.")
     if wait:
-        _follow(tools, project, until=("ready", "suggesting", "budget_used", "finished"))
+        _follow(tools, project, until=("ready", "budget_used", "finished", "capped"))
 
 
 @app.command()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import pytest
@@ -193,13 +194,27 @@ def test_predict_for_a_task_outside_the_window_comes_from_the_worker(stack: Stac
     assert prediction["score"] == 1.0
 
 
-def test_the_command_line_agrees(stack: Stack, project: int) -> None:
+def allabel(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "backend.cli", *arguments]
     environment = {**os.environ, **stack.environment}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "backend.cli", *arguments]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
 
+def test_the_command_line_connects_and_finishes(stack: Stack) -> None:
+    project_id = stack.project("From the terminal", SAMPLES[40:46])
+    connected = allabel(stack, "connect", str(project_id), "--budget", "2", "--window", "2", "--k", "1")
+    assert connected.returncode == 0, connected.stderr
+    assert set(stack.client.versions(project_id).values()) == {2}
+    finished = allabel(stack, "finish", str(project_id))
+    assert finished.returncode == 0, finished.stderr
+    assert set(stack.client.versions(project_id).values()) == {6}
+    unknown = allabel(stack, "finish", "99999")
+    assert unknown.returncode == 1
+    assert "allabel connect 99999" in unknown.stderr
+
+
+def test_the_command_line_agrees(stack: Stack, project: int) -> None:
+    run = partial(allabel, stack)
     status = run("status", str(project), "--json")
     assert status.returncode == 0, status.stderr
     assert f'"project_id": {project}' in status.stdout
