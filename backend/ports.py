@@ -216,33 +216,44 @@ class LanguageModel(Protocol):
 class ProjectSettings:
     """What a person may choose per project, in the connection's extra params or by CLI.
 
-    ``budget``: "10%" of the tasks or a number of tasks; of the tokens to read with ``budget_unit``
-    "tokens". ``tokenizer``: a name in ``TOKENIZERS``, for all that compares words. ``near_duplicates``: at
-    most one is asked for of texts whose sets of tokens have at least this Jaccard index; 0, the default,
-    asks for all, since the method's order has no such exception. ``window``: tasks pre-annotated and served
-    ahead of the annotators. ``retrieval`` of demonstrations: "bm25", "sbert", "fused", or "similarity" for
-    the project's own. ``demonstration_tokens``: above 0, as many demonstrations as cost that much together,
-    in place of k. ``varied``, ``cover_labels``: see ``DemonstrationIndex.nearest``. ``occurrences``:
-    whether other occurrences of a marked word are marked too: "learned" from the annotations, "all" or
-    "first". ``min_confidence``: spans below it are not shown. ``uncertainty``: what stage 3 takes for a
-    weak point, by "similarity", by the "model", or by "both".
+    What stands below a setting is its line in docs/reference/settings.md.
     """
 
     budget: str = "10%"
+    """How much people will annotate: a share of the tasks, such as 10%, or a number of tasks."""
     strategy: str = "allabel"
+    """How texts are chosen; see [Strategies](../selection.md)."""
     similarity: Literal["bm25", "sbert"] = "bm25"
+    """What alike means: `bm25` (shared words), or `sbert` (sentence embeddings)."""
     k: int = 3
+    """Demonstrations shown to the model for a text."""
     window: int = 25
+    """Tasks pre-annotated and served ahead of the annotators."""
     retrieval: str = "similarity"
+    """How demonstrations are found: `bm25`, `sbert`, `fused` (both ranks), or `similarity`, as the
+    project's texts are ranked."""
     demonstration_tokens: int = 0
+    """Above 0: as many demonstrations as cost this many tokens together, in place of `k`."""
     varied: bool = False
+    """No further demonstration that is nearly identical to two nearer ones."""
     cover_labels: bool = False
+    """The farthest demonstration makes room for one with a label that is likely in the text and that no
+    other bears."""
     occurrences: str = "learned"
+    """Other occurrences of a marked word: `learned` from this project's annotators, `all`, or only the
+    `first` for each time the model names it."""
     min_confidence: float = 0.0
+    """Spans below it are not shown."""
     uncertainty: str = "similarity"
+    """What stage 3 takes for a weak point: by `similarity`, by the `model`, or by `both`."""
     tokenizer: str = "words"
+    """What is compared: `words`, or runs of characters, `characters-2` to `characters-5`. It holds for
+    ranking, reading costs, near-duplicates and the search for demonstrations."""
     near_duplicates: float = 0.0
+    """At most one is asked for of texts whose sets of tokens have at least this Jaccard index; 0 asks for
+    all, since the method's order has no such exception."""
     budget_unit: Literal["texts", "tokens"] = "texts"
+    """With `tokens`, `budget` counts tokens to read, or is a share of all there are."""
 
 
 @dataclass(frozen=True, slots=True)

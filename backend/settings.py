@@ -1,4 +1,7 @@
-"""Settings from the environment, read once. Names are those the ecosystem uses; see `.env.example`."""
+"""Settings from the environment, read once. Names are those the ecosystem uses; see `.env.example`.
+
+What stands below a setting is its line in docs/reference/settings.md.
+"""
 
 from __future__ import annotations
 
@@ -28,48 +31,88 @@ class Settings(BaseSettings):
     )
 
     label_studio_url: str = Field("http://localhost:8080", alias="LABEL_STUDIO_URL")
+    """Label Studio's address as seen from backend and workers."""
     label_studio_api_key: SecretStr = Field(NO_SECRET, alias="LABEL_STUDIO_API_KEY")
+    """A personal access token, or a legacy token where those are switched on. Must be set."""
     redis_url: SecretStr = Field(SecretStr("redis://localhost:6379/0"), alias="REDIS_URL")
+    """`redis://[:PASSWORD@]HOST:PORT/DB`, or `rediss://` for TLS."""
 
     host: str = Field("127.0.0.1", alias="HOST")
+    """The address on which `allabel serve` listens; `0.0.0.0` for all."""
     port: Annotated[int, Field(ge=1, le=65535)] = Field(9090, alias="PORT")
+    """The port on which `allabel serve` listens."""
     backend_url: str = Field("", alias="BACKEND_URL")
+    """Where Label Studio reaches this backend; needed where the address typed in when connecting, or
+    `http://localhost:PORT`, is not it."""
     basic_auth_user: str = Field("", alias="BASIC_AUTH_USER")
+    """The user name that requests must bear, as given in *Connect Model*; empty asks for none."""
     basic_auth_pass: SecretStr = Field(NO_SECRET, alias="BASIC_AUTH_PASS")
+    """The password that goes with it."""
     webhook_secret: SecretStr = Field(NO_SECRET, alias="WEBHOOK_SECRET")
+    """What Label Studio's webhook must bear; empty means one drawn at random, kept in Redis."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
+    """How much is logged. No level logs texts or keys."""
     reconcile_seconds: Annotated[float, Field(gt=0)] = Field(60.0, alias="RECONCILE_SECONDS")
+    """How often a worker compares what it knows with Label Studio, since webhooks get lost."""
 
     openai_provider: Literal["openai", "azure", "ollama", "deepseek"] = Field(
         "openai", alias="OPENAI_PROVIDER"
     )
+    """`openai` stands for every compatible server, by `OPENAI_BASE_URL`."""
     openai_api_key: SecretStr = Field(NO_SECRET, alias="OPENAI_API_KEY")
+    """The provider's key; local servers mostly need none."""
     openai_base_url: str = Field("", alias="OPENAI_BASE_URL")
+    """The server's address up to and with `/v1`; empty for the provider's own."""
     openai_model: str = Field("gpt-4o-mini", alias="OPENAI_MODEL")
+    """The model's name as the server knows it."""
     openai_api_style: Literal["auto", "chat", "completion"] = Field("auto", alias="OPENAI_API_STYLE")
+    """`chat` for instruct models, `completion` for base models; `auto` tries in this order."""
     openai_timeout: Annotated[float, Field(gt=0)] = Field(60.0, alias="OPENAI_TIMEOUT")
+    """Seconds for one attempt, from connecting to the last byte."""
     openai_concurrency: Annotated[int, Field(ge=1, le=256)] = Field(4, alias="OPENAI_CONCURRENCY")
+    """Calls at a time, and tasks per job, of one worker."""
     azure_resource_endpoint: str = Field("", alias="AZURE_RESOURCE_ENDPOINT")
+    """Azure's resource endpoint, with `OPENAI_PROVIDER=azure`."""
     azure_deployment_name: str = Field("", alias="AZURE_DEPLOYMENT_NAME")
+    """The deployment's name there; empty takes `OPENAI_MODEL`."""
     azure_api_version: str = Field("2024-10-21", alias="AZURE_API_VERSION")
+    """The version of Azure's interface."""
     ollama_endpoint: str = Field("", alias="OLLAMA_ENDPOINT")
+    """Ollama's address, with `OPENAI_PROVIDER=ollama`; empty is `http://localhost:11434`."""
     temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.0, alias="TEMPERATURE")
+    """How freely the model answers."""
     seed: int | None = Field(None, alias="SEED")
+    """Sent where the server takes one; empty sends none."""
     context_window: Annotated[int, Field(ge=512)] = Field(8192, alias="CONTEXT_WINDOW")
+    """Tokens that fit the model, prompt and answer together."""
     price_prompt: Annotated[float, Field(ge=0)] | None = Field(None, alias="PRICE_PROMPT")
+    """Price of a million prompt tokens, in any currency."""
     price_completion: Annotated[float, Field(ge=0)] | None = Field(None, alias="PRICE_COMPLETION")
+    """Price of a million answer tokens; set both or neither."""
     price_cached: Annotated[float, Field(ge=0)] | None = Field(None, alias="PRICE_CACHED")
+    """Price of a million prompt tokens that the provider bills as cached; empty is the full price."""
     max_cost: Annotated[float, Field(gt=0)] | None = Field(None, alias="MAX_COST")
+    """What each project may spend, in the prices' currency; empty is no cap."""
     max_tokens: Annotated[int, Field(gt=0)] | None = Field(None, alias="MAX_TOKENS")
+    """How many tokens each project may use, prompts and answers together; empty is no cap."""
     samples: Annotated[int, Field(ge=1, le=20)] = Field(1, alias="SAMPLES")
+    """Answers per text; more than one measures agreement where the server gives no log-probabilities."""
 
     budget: str = Field("10%", alias="BUDGET")
+    """Default of the project setting `budget`."""
     strategy: str = Field("allabel", alias="STRATEGY")
+    """Default of the project setting `strategy`."""
     similarity: Literal["bm25", "sbert"] = Field("bm25", alias="SIMILARITY")
+    """Default of the project setting `similarity`."""
     demonstrations: Annotated[int, Field(ge=0, le=64)] = Field(3, alias="DEMONSTRATIONS")
+    """Default of the project setting `k`."""
     window: Annotated[int, Field(ge=1, le=1000)] = Field(25, alias="WINDOW")
+    """Default of the project setting `window`."""
     dask_scheduler: str = Field("", alias="DASK_SCHEDULER")
+    """A Dask scheduler, such as `tcp://localhost:8786`, whose workers share the ranking of very large
+    projects; empty is this machine alone."""
     templates_dir: Path | None = Field(None, alias="TEMPLATES_DIR")
+    """A folder with prompt templates of your own; empty is those of `allabel_core/templates`."""
 
     @field_validator(
         "label_studio_url", "backend_url", "openai_base_url", "azure_resource_endpoint", "ollama_endpoint"
