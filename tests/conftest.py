@@ -10,7 +10,7 @@ from hypothesis import settings
 from stack import Stack, start
 
 # `make test-fast` tries fewer examples; `make test`, and so CI, the usual hundred.
-settings.register_profile("fast", max_examples=25)
+settings.register_profile("fast", max_examples=10)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from backend.demo.processes import (
     require_free_port,
 )
 
+pytestmark = pytest.mark.slow
+
 FAMILY = """
 import os, subprocess, sys, time
 inner = "import os, time; os.setsid(); print('grandchild', os.getpid(), flush=True); time.sleep(600)"

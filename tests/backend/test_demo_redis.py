@@ -4,6 +4,8 @@ from backend.demo import redis_executable
 from backend.demo.processes import ServiceError, silent
 from backend.demo.services import RedisServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def no_system_redis(monkeypatch):

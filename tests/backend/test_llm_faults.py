@@ -18,6 +18,8 @@ from backend.adapters.llm_store import MemoryKeyValue
 from backend.ports import Answer, ModelFailure
 from scripted_llm import Reaction, ScriptedLlm, error, reply
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-verysecret"
 TEXT = "confidential text"
 

@@ -32,6 +32,8 @@ from backend.simulate.records import Row
 from backend.simulate.run import Options, dry_run, simulate
 from scripted_llm import Abilities, Request, ScriptedLlm, error
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = (
     "dataset,strategy,budget,n_annotated,similarity,k,seed,extractor,"
     "precision,recall,f1,span_f1,full_f1,seconds,tokens"

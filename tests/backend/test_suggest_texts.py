@@ -351,6 +351,7 @@ def test_retrieval_by_meaning_uses_the_workers_encoder_once_per_text(
     assert len(encoded) == len(set(encoded))
 
 
+@pytest.mark.slow
 def test_the_http_process_never_imports_torch() -> None:
     heavy = "{'torch', 'sentence_transformers'}"
     code = f"import sys, backend.app, backend.cli; sys.exit(len({heavy} & sys.modules.keys()))"

