@@ -9,10 +9,10 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import SettingsError
@@ -131,6 +131,12 @@ class Settings(BaseSettings):
             raise ValueError("must be an address such as tcp://localhost:8786")
         return value
 
+    @model_validator(mode="after")
+    def _has_both_credentials(self) -> Self:
+        if bool(self.basic_auth_user) != bool(self.basic_auth_pass.get_secret_value()):
+            raise ValueError("BASIC_AUTH_USER and BASIC_AUTH_PASS belong together; set both or neither")
+        return self
+
     @property
     def own_url(self) -> str:
         """Where Label Studio reaches this backend, unless it has told us by connecting."""
@@ -163,7 +169,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             {name: value for name, value in given.items() if name in _NAMES and value}
         )
     except ValidationError as error:
-        problems = [f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]
+        problems = [": ".join([*map(str, found["loc"]), found["msg"]]) for found in error.errors()]
         raise SettingsError("Wrong settings: " + "; ".join(problems)) from None
 
 

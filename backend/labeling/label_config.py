@@ -20,6 +20,9 @@ from ..errors import LabelConfigError
 
 Kind: TypeAlias = Literal["text", "paragraphs"]
 
+MAX_TEXT_CHARACTERS = 1_000_000
+"""A task with a longer text is left out: nobody reads it in one sitting."""
+
 # The control tag that marks spans of each object tag, lower case: Label Studio ignores case.
 _CONTROLS: Mapping[str, tuple[str, Kind]] = {
     "text": ("labels", "text"),
@@ -121,10 +124,17 @@ def task_text(
         content = fetch(value)
         value = content if interface.kind == "text" else _json(content, interface.key)
     if interface.kind == "paragraphs":
-        return "\n".join(_paragraphs(interface, value))
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        text = "\n".join(_paragraphs(interface, value))
+    elif isinstance(value, bool) or not isinstance(value, str | int | float):
         raise LabelConfigError(f"The task's '{interface.key}' holds a {type(value).__name__}, not a text")
-    return str(value)
+    else:
+        text = str(value)
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise LabelConfigError(
+            f"The task's '{interface.key}' has {len(text):,} characters; at most {MAX_TEXT_CHARACTERS:,} can "
+            "be read. Split the text into several tasks"
+        )
+    return text
 
 
 def _paragraphs(interface: LabelingInterface, value: object) -> list[str]:

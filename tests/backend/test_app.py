@@ -9,7 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from backend.adapters.store import Store
-from backend.app import MAX_BODY_BYTES, create_app
+from backend.app import create_app
+from backend.limits import MAX_BODY_BYTES
 from backend.ports import ProjectSettings, Suggestion
 from backend.settings import read_settings
 from backend.usecases.connect import SECRET_HEADER

@@ -1,0 +1,135 @@
+"""Label Studio's ML-backend contract: what it sends, checked, and the routes that answer it.
+
+Limits set by Label Studio: /health 1 s, /setup 3 s, /predict 100 s, a webhook 1 s.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Depends, Request
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from .labeling.label_config import MAX_TEXT_CHARACTERS, parse_label_config
+from .security import BasicAuth, UnauthorisedError, same_secret
+from .settings import Settings
+from .usecases.connect import SECRET_HEADER, parse_extra_params, register
+from .usecases.events import Event, receive
+from .usecases.predict import predict
+from .usecases.tools import Tools
+
+MODEL_CLASS = "ALLabel"
+MAX_TASKS = 1000
+MAX_WAITING = 64
+MAX_CONFIG_CHARACTERS = 1_000_000
+LARGEST_ID = 2**53 - 1
+
+
+def _project_id(value: object) -> object:
+    """Label Studio writes a project as "ID.TIMESTAMP"."""
+    return value.split(".", 1)[0] if isinstance(value, str) else value
+
+
+def _readable(data: dict[str, Any]) -> dict[str, Any]:
+    for name, value in data.items():
+        if isinstance(value, str) and len(value) > MAX_TEXT_CHARACTERS:
+            raise ValueError(
+                f"{name[:40]!r} holds {len(value):,} characters; at most {MAX_TEXT_CHARACTERS:,} can be read"
+            )
+    return data
+
+
+Id = Annotated[int, Field(gt=0, le=LARGEST_ID)]
+ProjectId = Annotated[
+    Id,
+    BeforeValidator(_project_id),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "exclusiveMinimum": 0, "maximum": LARGEST_ID},
+                {"type": "string", "pattern": r"^[1-9][0-9]{0,14}(\.[0-9]*)?$"},
+            ],
+            "description": 'The number, or "ID.TIMESTAMP" as Label Studio writes it.',
+        }
+    ),
+]
+LabelConfig = Annotated[str, Field(max_length=MAX_CONFIG_CHARACTERS)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+class SetupBody(_Body):
+    """The token that Label Studio sends along is not even read."""
+
+    project: ProjectId
+    label_config: LabelConfig = Field("", alias="schema")
+    extra_params: Any = None
+
+
+class TaskBody(_Body):
+    id: Id
+    data: Annotated[dict[str, Any], AfterValidator(_readable)]
+
+
+class PredictBody(_Body):
+    tasks: Annotated[list[TaskBody], Field(max_length=MAX_TASKS)]
+    project: ProjectId
+    label_config: LabelConfig = ""
+
+
+class Identified(_Body):
+    id: Id
+
+
+class WebhookBody(_Body):
+    action: str
+    project: Identified
+    tasks: list[Identified] = []
+
+
+def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRouter:
+    """The routes that Label Studio calls."""
+    router = APIRouter()
+    guarded = [Depends(auth)]
+    # A prediction may wait long for the worker; it must not take the threads of everything else.
+    patient = CapacityLimiter(MAX_WAITING)
+
+    @router.get("/health")
+    @router.get("/", dependencies=guarded)
+    async def health() -> dict[str, str]:
+        return {"status": "UP", "model_class": MODEL_CLASS}
+
+    @router.post("/setup", dependencies=guarded)
+    def setup(body: SetupBody, request: Request) -> dict[str, str]:
+        if body.label_config:
+            parse_label_config(body.label_config)
+        url = settings.backend_url or str(request.base_url).rstrip("/")
+        register(tools, body.project, backend_url=url, extra_params=parse_extra_params(body.extra_params))
+        return {"model_version": tools.store.fact(body.project, "version") or MODEL_CLASS}
+
+    @router.post("/predict", dependencies=guarded)
+    async def predictions(body: PredictBody) -> dict[str, list[dict[str, Any]]]:
+        tasks = [(task.id, task.data) for task in body.tasks]
+        answer = partial(predict, tools, body.project, tasks, label_config=body.label_config)
+        return {"results": await to_thread.run_sync(answer, limiter=patient)}
+
+    @router.post("/webhook", status_code=202)
+    def webhook(body: WebhookBody, request: Request) -> dict[str, str]:
+        # Label Studio sends START_TRAINING with the connection's credentials, everything else with
+        # the headers that set-up put into its webhook.
+        trusted = same_secret(request.headers.get(SECRET_HEADER, ""), tools.webhook_secret)
+        if not trusted and not (body.action == "START_TRAINING" and auth.admits(request)):
+            raise UnauthorisedError
+        event = Event(body.action, body.project.id, tuple(task.id for task in body.tasks))
+        return {"status": "accepted" if receive(tools, event) else "ignored"}
+
+    @router.get("/versions", dependencies=guarded)
+    def versions(project: ProjectId | None = None) -> dict[str, list[str]]:
+        version = tools.store.fact(project, "version") if project else None
+        return {"versions": [version] if version else []}
+
+    return router

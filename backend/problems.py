@@ -1,0 +1,84 @@
+"""Every error becomes a sentence for the person who must act; no traceback leaves the service."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from redis.exceptions import RedisError
+
+from allabel_core.errors import AllabelError, InvalidInputError
+
+from .errors import LabelConfigError
+from .security import HEADERS, UnauthorisedError
+from .usecases.connect import SECRET_HEADER
+
+logger = logging.getLogger(__name__)
+
+
+class Problem(BaseModel):
+    """What every answer of 400 and above is, but for pages."""
+
+    detail: str
+
+
+_MEANINGS = {
+    400: "The request cannot be read.",
+    401: "Wrong or missing credentials.",
+    408: "The request's body came too slowly.",
+    413: "The request is too large.",
+    422: "The request, or the project it speaks of, cannot be used.",
+    502: "Label Studio or the language model does not do its part.",
+    503: "Redis does not answer.",
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": meaning} for status, meaning in _MEANINGS.items()
+}
+"""For the OpenAPI description of every route."""
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": detail}, status_code=status, headers=headers)
+
+
+def handle_errors(app: FastAPI) -> None:
+    @app.exception_handler(UnauthorisedError)
+    def unauthorised(_: Request, __: Exception) -> Response:
+        return problem(
+            401,
+            "Wrong or missing credentials: requests need this backend's BASIC_AUTH_USER and BASIC_AUTH_PASS, "
+            f"webhooks its {SECRET_HEADER} header (set by connecting the model).",
+            {"WWW-Authenticate": 'Basic realm="ALLabel"'},
+        )
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: Exception) -> Response:
+        found = cast(RequestValidationError, error).errors()
+        problems = [f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg']}" for e in found[:5]]
+        return problem(422, "; ".join(problems))
+
+    @app.exception_handler(LabelConfigError)
+    @app.exception_handler(InvalidInputError)
+    def unusable(_: Request, error: Exception) -> Response:
+        # Label Studio shows the status alone and sends people to this log for the reason.
+        logger.warning("refused: %s", error)
+        return problem(422, str(error))
+
+    @app.exception_handler(AllabelError)
+    def failed(_: Request, error: Exception) -> Response:
+        logger.warning("%s", type(error).__name__)
+        return problem(502, str(error))
+
+    @app.exception_handler(RedisError)
+    def no_redis(_: Request, error: Exception) -> Response:
+        logger.error("Redis: %s", type(error).__name__)
+        return problem(503, "Redis does not answer; check REDIS_URL and that the server is up.")
+
+    @app.exception_handler(Exception)
+    def unforeseen(_: Request, __: Exception) -> Response:
+        # Answered outside of all middleware, so the headers are put on here.
+        return problem(500, "Something went wrong in the backend; its log says what.", HEADERS)
