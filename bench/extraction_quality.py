@@ -10,6 +10,7 @@ is the embedded one, behind the product's client. Prints one Markdown table a da
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -43,8 +44,8 @@ from backend.usecases.tools import Tools  # noqa: E402
 DATA = ROOT.parent / "shared" / "data"
 HEADER = (
     "| | entity F1 (95%) | precision | recall | span F1 | spans | not shown, by reason "
-    "| readable answers | calibration error raw / calibrated | s a text |\n"
-    "|---|---|---|---|---|---|---|---|---|---|"
+    "| readable answers | valid JSON | calibration error raw / calibrated | s a text |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|"
 )
 WAYS = ("zero-shot", "random", "bm25")
 
@@ -102,6 +103,7 @@ def ask(
         answers = tools.model.answer(question.prompts, project_id=1)
         if not all(isinstance(answer, Answer) for answer in answers):
             raise SystemExit(f"the model failed: {answers}")
+        outcome.tally["valid_json"] += sum(is_json(cast(Answer, answer).text) for answer in answers)
         reading = preannotator.read(number, document.text, question, cast("list[Answer]", answers))
         outcome.tally.update(reading.tally)
         regions = reading.suggestion.regions
@@ -110,6 +112,13 @@ def ask(
         outcome.judged += [(region["score"], region["id"] in right) for region in regions]
     outcome.seconds = (time.perf_counter() - started) / len(gold)
     return outcome
+
+
+def is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def calibrated_error(judged: Sequence[tuple[float, bool]]) -> float | None:
@@ -139,7 +148,8 @@ def row(way: str, gold: Sequence[Document], outcome: Outcome) -> str:
     return (
         f"| {way} | {100 * entities.f1:.1f} ({low:.1f}-{high:.1f}) | {100 * entities.precision:.1f} "
         f"| {100 * entities.recall:.1f} | {100 * spans.f1:.1f} | {tally['spans']} | {reasons} "
-        f"| {100 * (1 - unreadable / tally['answers']):.0f}% | {errors} | {outcome.seconds:.1f} |"
+        f"| {100 * (1 - unreadable / tally['answers']):.0f}% "
+        f"| {100 * tally['valid_json'] / tally['answers']:.0f}% | {errors} | {outcome.seconds:.1f} |"
     )
 
 

@@ -16,7 +16,7 @@ from ..ports import ModelFailure
 from .llm_config import LlmConfig
 from .llm_endpoint import Endpoint
 from .llm_store import KeyValue
-from .llm_wire import Capabilities, JsonMode, Reply, json_mode, request_body
+from .llm_wire import Capabilities, JsonMode, Reply, json_mode, logprobs_of_chosen, request_body
 
 _REMEMBER_SECONDS = 7 * 86400.0
 # What was found out while the provider was failing is doubted soon.
@@ -64,13 +64,13 @@ class Probe:
         plain = request_body(PROBE, found, self.config)
         if found.form == "completion":
             logprobs, seed = await asyncio.gather(
-                self._supports_logprobs(plain | {"logprobs": 1}, "completion"),
+                self._supports_logprobs(plain, "completion"),
                 self._accepts(plain | {"seed": 1}, "completion"),
             )
             return replace(found, logprobs=logprobs, seed=seed)
         json_found, logprobs, seed = await asyncio.gather(
             self._json_mode(plain),
-            self._supports_logprobs(plain | {"logprobs": True}, "chat"),
+            self._supports_logprobs(plain, "chat"),
             self._accepts(plain | {"seed": 1}, "chat"),
         )
         return replace(found, json=json_found, logprobs=logprobs, seed=seed)
@@ -101,7 +101,7 @@ class Probe:
 
     async def _supports_logprobs(self, body: dict[str, Any], form: Form) -> bool:
         """Some servers take the parameter and do nothing."""
-        reply = await self._reply(body, form)
+        reply = await self._reply(body | logprobs_of_chosen(form), form)
         return reply is not None and reply.logprobs is not None
 
     async def _accepts(self, body: dict[str, Any], form: Form) -> bool:

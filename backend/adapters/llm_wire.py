@@ -62,15 +62,11 @@ def request_body(prompt: Prompt, can: Capabilities, config: LlmConfig, *, sample
     if can.seed and config.seed is not None:
         body["seed"] = config.seed + sample
     if can.form == "completion":
-        # llama.cpp takes 0 for "none", the others for "of the chosen token": 1 serves them all.
-        return (
-            body
-            | {"prompt": prompt.completion, "stop": list(prompt.stop)}
-            | ({"logprobs": 1} if can.logprobs else {})
-        )
+        body |= {"prompt": prompt.completion, "stop": list(prompt.stop)}
+        return body | logprobs_of_chosen("completion") if can.logprobs else body
     body["messages"] = [{"role": message.role, "content": message.content} for message in prompt.messages]
     if can.logprobs:
-        body["logprobs"] = True
+        body |= logprobs_of_chosen("chat")
     return body | json_mode(can.json, prompt.schema)
 
 
@@ -78,6 +74,15 @@ def token_limit(prompt: Prompt, can: Capabilities) -> int:
     """Tokens the model may write, and we may have to pay for."""
     thinking = _THINKING_TOKENS if can.limit_name == "max_completion_tokens" else 0
     return prompt.answer_limit(can.form) + thinking
+
+
+def logprobs_of_chosen(form: Form) -> dict[str, Any]:
+    """Asks for the log-probability of each token of the answer, and of no more others than must be.
+
+    llama.cpp takes 0 for "none" where others take it for "the chosen token alone", and sends twenty
+    a token where a chat does not say how many: 1 serves them all.
+    """
+    return {"logprobs": 1} if form == "completion" else {"logprobs": True, "top_logprobs": 1}
 
 
 def json_mode(mode: JsonMode, schema: dict[str, Any]) -> dict[str, Any]:

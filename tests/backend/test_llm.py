@@ -88,7 +88,8 @@ def test_a_request_carries_prompt_schema_limit_seed_and_key(server: ScriptedLlm)
     assert [m["content"] for m in request.body["messages"]] == [m.content for m in asked.messages]
     assert request.body["response_format"]["json_schema"]["schema"] == asked.schema
     assert request.body["max_tokens"] == asked.max_answer_tokens
-    assert (request.body["seed"], request.body["temperature"], request.body["logprobs"]) == (7, 0.25, True)
+    assert (request.body["seed"], request.body["temperature"]) == (7, 0.25)
+    assert (request.body["logprobs"], request.body["top_logprobs"]) == (True, 1)
     assert answer == Answer("BaTiO3", prompt_tokens=100, completion_tokens=10, logprobs=(("BaTiO3", -0.5),))
 
 
