@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from .api.routes import api_routes
 from .bootstrap import build_tools
 from .contract import contract_routes
 from .limits import RequestLimits
@@ -29,6 +30,8 @@ def create_app(settings: Settings, tools: Tools | None = None) -> FastAPI:
     @app.get("/metrics", dependencies=guarded)
     def metrics() -> Response:
         return Response(render_metrics(kit), media_type=CONTENT_TYPE_LATEST)
+
+    app.include_router(api_routes(kit), dependencies=guarded)
 
     @app.get("/openapi.json", dependencies=guarded, include_in_schema=False)
     def description() -> dict[str, object]:

@@ -64,6 +64,8 @@ def build_tools(settings: Settings) -> Tools:
         webhook_secret=webhook_secret(settings, redis),
         chunk=settings.openai_concurrency,
         samples=settings.samples,
+        public_url=settings.public_url or settings.own_url,
+        label_studio_url=settings.label_studio_public_url or settings.label_studio_url,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json as json_module
 import logging
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,12 +24,13 @@ from allabel_core.errors import AllabelError
 
 from . import doctor as checks
 from .bootstrap import build_tools
+from .dashboard import status_table
 from .settings import Settings, read_settings
 from .simulate.command import simulate
 from .usecases.connect import connect as connect_project
 from .usecases.estimate import estimate as estimate_project
 from .usecases.finish import finish as finish_project
-from .usecases.report import ProjectReport, report
+from .usecases.report import report
 from .usecases.tools import Tools
 
 app = typer.Typer(
@@ -149,12 +152,12 @@ def status(
     reports = [report(tools, number) for number in ([project] if project else tools.store.projects())]
     if json:
         for item in reports:
-            typer.echo(item.to_json())
+            typer.echo(json_module.dumps(asdict(item), ensure_ascii=False))
         return
     if not reports:
         out.print("No project is connected yet. Connect one: allabel connect PROJECT")
     for item in reports:
-        out.print(_status_table(item))
+        out.print(status_table(item))
 
 
 @app.command()
@@ -301,13 +304,6 @@ def _follow(tools: Tools, project: int, *, until: tuple[str, ...]) -> None:
                 progress.update(bar, description=now.doing, completed=now.done, total=now.total)
             time.sleep(POLL_SECONDS)
         progress.update(bar, description="done", completed=1, total=1)
-
-
-def _status_table(item: ProjectReport) -> Table:
-    table = Table(title=f"Project {item.project_id} {item.title}", show_header=False, title_justify="left")
-    for name, value in item.rows():
-        table.add_row(name, value)
-    return table
 
 
 if __name__ == "__main__":

@@ -291,11 +291,21 @@ class StoredDemonstration:
 
 @dataclass(frozen=True, slots=True)
 class ProgressNote:
-    """What the worker is at for a project."""
+    """What the worker is at for a project; ``since``: seconds since 1970 at which it said so."""
 
     doing: str
     done: int
     total: int
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class NotedError:
+    """Something that went wrong, last at ``at`` (seconds since 1970), and what a person can do."""
+
+    at: float
+    message: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True)

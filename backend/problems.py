@@ -29,6 +29,7 @@ class Problem(BaseModel):
 _MEANINGS = {
     400: "The request cannot be read.",
     401: "Wrong or missing credentials.",
+    404: "There is no such project, task or address.",
     408: "The request's body came too slowly.",
     413: "The request is too large.",
     422: "The request, or the project it speaks of, cannot be used.",

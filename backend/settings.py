@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     backend_url: str = Field("", alias="BACKEND_URL")
     """Where Label Studio reaches this backend; needed where the address typed in when connecting, or
     `http://localhost:PORT`, is not it."""
+    public_url: str = Field("", alias="PUBLIC_URL")
+    """Where people's browsers reach this backend, if not at `BACKEND_URL`."""
+    label_studio_public_url: str = Field("", alias="LABEL_STUDIO_PUBLIC_URL")
+    """Where people's browsers reach Label Studio, if not at `LABEL_STUDIO_URL`."""
     basic_auth_user: str = Field("", alias="BASIC_AUTH_USER")
     """The user name that requests must bear, as given in *Connect Model*; empty asks for none."""
     basic_auth_pass: SecretStr = Field(NO_SECRET, alias="BASIC_AUTH_PASS")
@@ -115,7 +119,13 @@ class Settings(BaseSettings):
     """A folder with prompt templates of your own; empty is those of `allabel_core/templates`."""
 
     @field_validator(
-        "label_studio_url", "backend_url", "openai_base_url", "azure_resource_endpoint", "ollama_endpoint"
+        "label_studio_url",
+        "label_studio_public_url",
+        "backend_url",
+        "public_url",
+        "openai_base_url",
+        "azure_resource_endpoint",
+        "ollama_endpoint",
     )
     @classmethod
     def _is_http_url(cls, value: str) -> str:

@@ -84,6 +84,8 @@ def tools_with(model: OpenAiModel) -> Tools:
         webhook_secret="",
         chunk=1,
         samples=1,
+        public_url="",
+        label_studio_url="",
     )
 
 

@@ -176,4 +176,6 @@ def make_tools(
         webhook_secret="secret",
         chunk=4,
         samples=1,
+        public_url="http://localhost:9090",
+        label_studio_url="http://localhost:8080",
     )

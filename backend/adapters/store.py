@@ -17,7 +17,7 @@ from redis import Redis
 from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 
-from ..ports import ProgressNote, ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
+from ..ports import NotedError, ProgressNote, ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
 
 SCHEMA = 1
 """Raised when a stored value changes its form; an older store is emptied and rebuilt, never misread."""
@@ -27,6 +27,7 @@ QUIET_SECONDS = 0.5
 PATIENCE_SECONDS = 3.0
 """... or this long after the first one, whichever is earlier."""
 
+ERRORS_KEPT = 20
 LOCK_SECONDS = 30
 CLAIM_SECONDS = 120
 TOP_PRIORITY = -1.0
@@ -142,12 +143,28 @@ class Store:
         return self.redis.hincrby(self._key(project_id, "facts"), name, by)
 
     def set_progress(self, project_id: int, doing: str, done: int, total: int) -> None:
-        value = json.dumps({"doing": doing, "done": done, "total": total})
+        value = json.dumps({"doing": doing, "done": done, "total": total, "since": self._now()})
         self.redis.hset(self._key(project_id, "facts"), "progress", value)
 
     def progress(self, project_id: int) -> ProgressNote | None:
         raw = self.fact(project_id, "progress")
         return ProgressNote(**json.loads(raw)) if raw else None
+
+    def note_error(self, project_id: int, message: str, remedy: str) -> None:
+        """Keeps the last few; one that repeats the newest takes its place."""
+        key = self._key(project_id, "errors")
+        newest = cast("bytes | None", self.redis.lindex(key, 0))
+        with self.redis.pipeline() as pipe:
+            if newest is not None and json.loads(newest)["message"] == message:
+                pipe.lpop(key)
+            pipe.lpush(key, json.dumps(asdict(NotedError(self._now(), message, remedy))))
+            pipe.ltrim(key, 0, ERRORS_KEPT - 1)
+            pipe.execute()
+
+    def errors(self, project_id: int) -> list[NotedError]:
+        """Newest first."""
+        raw = cast(list[bytes], self.redis.lrange(self._key(project_id, "errors"), 0, -1))
+        return [NotedError(**json.loads(value)) for value in raw]
 
     # Work to do
 
@@ -374,6 +391,15 @@ class Store:
 
     def save_published(self, project_id: int, published: Mapping[int, str]) -> None:
         self.redis.set(self._key(project_id, "published"), json.dumps(list(published.items())))
+
+    # What the worker has found out, for pages, API and terminal
+
+    def insight(self, project_id: int) -> bytes | None:
+        """The figures of the last sync, as JSON."""
+        return cast("bytes | None", self.redis.get(self._key(project_id, "insight")))
+
+    def save_insight(self, project_id: int, value: bytes) -> None:
+        self.redis.set(self._key(project_id, "insight"), value)
 
     def _drop(self, project_id: int, name: str, members: Iterable[int]) -> None:
         gone = [str(member) for member in members]

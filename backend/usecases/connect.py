@@ -155,3 +155,18 @@ def describe_progress(tools: Tools, project: Project) -> None:
     description = "\n".join([*kept, line]).strip()
     if description != project.description:
         tools.label_studio.describe(project.id, description)
+
+
+def project_page(tools: Tools, project_id: int) -> str:
+    """The address of the project's page here, for people."""
+    return f"{tools.public_url}/projects/{project_id}"
+
+
+def project_url(tools: Tools, project_id: int) -> str:
+    """The project in Label Studio, for people."""
+    return f"{tools.label_studio_url}/projects/{project_id}/data"
+
+
+def task_url(tools: Tools, project_id: int, task_id: int) -> str:
+    """A task in Label Studio, for people."""
+    return f"{project_url(tools, project_id)}?task={task_id}"

@@ -12,6 +12,7 @@ from allabel_core.errors import InvalidInputError
 from allabel_core.prompting import prompt_tokens
 
 from ..ports import LanguageModel, ProjectSettings
+from .figures import Cost
 from .plan import asks_model
 from .preannotator import Part, Preannotator
 from .tools import Tools
@@ -19,17 +20,6 @@ from .tools import Tools
 SAMPLE_TEXTS = 20
 ENOUGH_CALLS = 20
 """From so many calls on, the ledger's averages are worth more than estimates of prompts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """``money`` in the price table's currency, None without one."""
-
-    what: str
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    money: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def publish(tools: Tools, project_id: int) -> str | None:
         version = next_version(existing)
         label_studio.import_predictions(project_id, version, _as_predictions(ready))
         # Pointing makes Label Studio ask our /setup for the version, so it must be known by then.
-        store.set_facts(project_id, version=version)
+        store.set_facts(project_id, version=version, published=len(ready))
         label_studio.point_at_version(project_id, version)
         store.save_shown(project_id, ready)
         store.save_published(project_id, {item.task_id: digest(item) for item in ready})

@@ -14,6 +14,7 @@ from .calibration import present, stored_calibrations
 from .plan import asks_model
 from .preannotator import Preannotator, Question
 from .publish import publish
+from .remedies import note_model_failure
 from .sync import queue_state
 from .tools import Tools
 
@@ -141,5 +142,5 @@ def _note_failures(
     passing = [task_id for task_id, failure in failed.items() if failure.kind in PASSING]
     if passing:
         store.try_again_in(project_id, passing, TRY_AGAIN_SECONDS)
-    store.set_facts(project_id, model_problem=next(iter(failed.values())).message)
+    note_model_failure(tools, project_id, next(iter(failed.values())))
     logger.warning("project %d: no suggestion for %d tasks", project_id, len(failed))

@@ -14,9 +14,11 @@ from ..labeling.label_config import LabelingInterface, parse_label_config
 from ..labeling.results import document_from_annotation
 from ..ports import Annotation, Project, QueueEntry, StoredDemonstration, Task
 from .connect import describe_progress, set_up
+from .insight import look
 from .plan import model_doubts, plan_suggestions
 from .publish import publish
 from .ranking import reading_budget
+from .remedies import note_problem
 from .texts import readable_text
 from .tools import Tools
 
@@ -51,7 +53,7 @@ def sync(tools: Tools, project_id: int) -> bool:
             return True
         except AllabelError as error:
             failures = store.count(project_id, "failures")
-            store.set_facts(project_id, state="degraded", problem=str(error))
+            note_problem(tools, project_id, error)
             store.postpone(project_id, min(LONGEST_WAIT, 2.0 ** min(failures, 10)))
             logger.warning("project %d: %s (%d in a row)", project_id, type(error).__name__, failures)
             return True
@@ -86,8 +88,9 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
         queue = _rank(tools, project_id, corpus)
     plan_suggestions(tools, project_id, corpus.demonstrations, corpus.skipped, queue)
     publish(tools, project_id)
+    look(tools, project_id, interface, corpus.demonstrations, queue)
     state = queue_state(tools, project_id)
-    store.set_facts(project_id, state=state, problem="")
+    store.set_facts(project_id, state=state, problem="", skipped=len(corpus.skipped))
     describe_progress(tools, project)
 
 

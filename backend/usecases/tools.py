@@ -30,6 +30,7 @@ class Tools:
     ``chunk``: tasks per suggestion job. ``samples``: answers asked for per text, to measure agreement.
     ``encoder``: sentence embeddings; only a worker calls it. ``preannotators``: by project, those used
     last, each with what it was built from. ``on_progress``: told what is done of how much, by a worker's job.
+    ``public_url`` and ``label_studio_url``: where people's browsers reach this backend and Label Studio.
     """
 
     store: Store
@@ -42,6 +43,8 @@ class Tools:
     webhook_secret: str
     chunk: int
     samples: int
+    public_url: str
+    label_studio_url: str
     encoder: Encoder = field(default_factory=Encoder)
     on_progress: OnProgress = _silent
     preannotators: dict[int, tuple[object, Preannotator]] = field(default_factory=dict, repr=False)

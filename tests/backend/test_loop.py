@@ -378,9 +378,10 @@ def test_a_correction_after_the_fact_counts_in_the_report(
     label_studio.annotate(done, gold(done))
     receive(tools, Event("ANNOTATION_CREATED", PROJECT))
     settle(tools)
-    found = report(tools, PROJECT)
-    assert found.compared == 1
-    assert found.entity_f1 == pytest.approx(2 / 3)
+    assisted = report(tools, PROJECT).quality.assisted
+    assert assisted is not None
+    assert assisted.tasks == 1
+    assert assisted.f1 == pytest.approx(2 / 3)
 
 
 def test_secret_and_address_reach_the_webhook(

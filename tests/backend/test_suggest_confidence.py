@@ -24,6 +24,7 @@ from allabel_core.confidence import Calibration
 from allabel_core.prompting import Prompt
 from allabel_core.types import Document, Span
 from backend.adapters.store import Store
+from backend.dashboard import rows
 from backend.labeling.results import region_id
 from backend.ports import Answer, StoredDemonstration, Suggestion
 from backend.usecases.calibration import calibration_error, learn_calibrations, present, stored_calibrations
@@ -139,9 +140,9 @@ def test_the_projects_own_history_calibrates(store: Store) -> None:
     assert stored_calibrations(tools, PROJECT)["logprobs"].history == 120
     assert scores(label_studio, label_studio.served()[0]) == {"pear": 0.5, "plum": 0.5}
     found = report(tools, PROJECT)
-    assert found.judged == 120
-    assert found.calibration_error == pytest.approx(0.4)
-    assert ("Confidence", "off by 0.40 on average, over 120 spans") in found.rows()
+    assert found.confidence.judged == 120
+    assert found.confidence.error == pytest.approx(0.4)
+    assert ("Confidence", "off by 0.40 on average, over 120 spans") in rows(found)
 
 
 def test_a_calibration_is_refitted_when_the_history_has_grown_by_a_tenth(store: Store) -> None:
@@ -192,7 +193,7 @@ def test_answers_and_rejections_are_counted_by_reason(store: Store) -> None:
     assert found.unreadable == {"truncated": 1, "not_json": 1, "empty": 1}
     assert found.rejected == {"not_found": 1, "unknown_label": 1, "malformed": 1, "repeated": 1}
     assert store.suggestions(PROJECT, [1])[1].rejected == {"not_found": 1, "unknown_label": 1}
-    shown = dict(found.rows())
+    shown = dict(rows(found))
     assert shown["Answers"] == "6 read; 1 empty, 1 not json, 1 truncated unreadable"
     assert shown["Not shown"] == "1 malformed, 1 not found, 1 repeated, 1 unknown label"
 

@@ -217,7 +217,7 @@ def test_the_command_line_agrees(stack: Stack, project: int) -> None:
     run = partial(allabel, stack)
     status = run("status", str(project), "--json")
     assert status.returncode == 0, status.stderr
-    assert f'"project_id": {project}' in status.stdout
+    assert f'{{"id": {project}, ' in status.stdout
     doctor = run("doctor", str(project))
     assert doctor.returncode == 0, doctor.stdout
     assert doctor.stdout.count("ok") >= 8

@@ -1,0 +1,47 @@
+"""What went wrong, noted for the person who can do something about it."""
+
+from __future__ import annotations
+
+from allabel_core.errors import AllabelError
+
+from ..errors import (
+    LabelConfigError,
+    LabelStudioRejectedError,
+    LabelStudioUnauthorisedError,
+    LabelStudioUnreachableError,
+)
+from ..ports import FailureKind, ModelFailure
+from .tools import Tools
+
+_REMEDIES: dict[type[AllabelError], str] = {
+    LabelConfigError: "Change the project's labelling interface in Label Studio; it is looked at again.",
+    LabelStudioUnreachableError: "Start Label Studio or correct LABEL_STUDIO_URL; it is tried again.",
+    LabelStudioUnauthorisedError: "Set LABEL_STUDIO_API_KEY to a token of a project member and restart.",
+    LabelStudioRejectedError: "See Label Studio's own log for the reason; try 'allabel doctor PROJECT'.",
+}
+_ANY_REMEDY = "'allabel doctor PROJECT' checks every part and says what to do."
+
+_MODEL_REMEDIES: dict[FailureKind, str] = {
+    "unreachable": "Start the model's server or correct its address; it is asked again.",
+    "timeout": "Raise OPENAI_TIMEOUT or lower OPENAI_CONCURRENCY, and restart the workers.",
+    "rate_limited": "Nothing, if you can wait: it is tried again. Else lower OPENAI_CONCURRENCY.",
+    "rejected": "Correct the setting that the message names and restart the workers.",
+    "budget": "Raise MAX_COST or MAX_TOKENS and restart the workers.",
+    "refused": "Annotate these tasks without a suggestion, or use another model.",
+    "too_long": "Set CONTEXT_WINDOW to the size of the model's context and restart the workers.",
+    "malformed": "Use a model that follows instructions better, or the right OPENAI_API_STYLE.",
+}
+
+
+def note_problem(tools: Tools, project_id: int, error: AllabelError) -> None:
+    """The project is degraded until a sync succeeds."""
+    remedy = next((words for kind, words in _REMEDIES.items() if isinstance(error, kind)), _ANY_REMEDY)
+    tools.store.set_facts(project_id, state="degraded", problem=str(error), remedy=remedy)
+    tools.store.note_error(project_id, str(error), remedy)
+
+
+def note_model_failure(tools: Tools, project_id: int, failure: ModelFailure) -> None:
+    """The queue goes on, with empty suggestions."""
+    remedy = _MODEL_REMEDIES[failure.kind]
+    tools.store.set_facts(project_id, model_problem=failure.message, model_remedy=remedy)
+    tools.store.note_error(project_id, failure.message, remedy)
