@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-demo system demo test test-fast lint check bench clean
+.PHONY: help setup setup-demo system demo test test-fast lint lock audit check bench clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -35,11 +35,21 @@ test: setup system ## all tests, on a real Label Studio, Redis, worker, model an
 test-fast: setup ## the tests that need no services
 	@$(BIN)/python -m pytest -m "not slow" -n auto --hypothesis-profile=fast $(ARGS)
 
-lint: setup ## formatting, style, types, import contracts
+lint: setup ## formatting, style, types, import contracts, security of the code
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive backend allabel_core
+
+lock: setup ## requirements*.lock anew: all that is deployed, with hashes
+	@for extra in "" -sbert; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command "make lock" requirements$$extra.txt --output-file requirements$$extra.lock || exit 1; \
+	done
+
+audit: setup ## known vulnerabilities of what is deployed; asks an advisory service
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement requirements.lock || { echo "Either a vulnerability is listed above, or no advisory service could be asked and nothing is proven." >&2; exit 1; }
 
 check: lint test ## what CI runs
 
