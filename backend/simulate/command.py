@@ -132,11 +132,17 @@ def _estimates(options: Options, settings: Settings) -> Table:
     from .run import dry_run
 
     table = Table(title="What it would take")
-    for name in ("data", "runs", "finished", "texts to ask about", "prompts", "tokens", "cost"):
+    for name in ("data", "runs", "finished", "texts to ask about", "prompts", "tokens", "cost", "time"):
         table.add_column(name, justify="left" if name == "data" else "right")
     for name, estimate, cost in dry_run(options, settings):
         tokens = estimate.prompt_tokens + estimate.answer_tokens
         counts = (estimate.runs, estimate.finished, estimate.texts, estimate.prompts, tokens)
-        shown = "" if cost is None else f"{cost:.2f}"
-        table.add_row(name, *(f"{count:,}" for count in counts), shown)
+        price = "" if cost is None else f"{cost:.2f}"
+        table.add_row(name, *(f"{count:,}" for count in counts), price, _duration(estimate.seconds))
     return table
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "after a first run"
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"

@@ -35,7 +35,10 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What is left to do. ``prompts``: different ones; the tokens are estimates, both 0 offline."""
+    """What is left to do. ``prompts``: different ones; the tokens are estimates, both 0 offline.
+
+    ``seconds``: at the speed of the finished runs; None where none is.
+    """
 
     runs: int
     finished: int
@@ -43,6 +46,7 @@ class Estimate:
     prompts: int
     prompt_tokens: int
     answer_tokens: int
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class Study:
 
     def estimate(self, form: Form) -> Estimate:
         """What is left, without asking anybody anything; prompts already in the cache count, too."""
-        left = [job for job in self._jobs() if self._records.get(job.key) is None]
+        found = [(job, self._records.get(job.key)) for job in self._jobs()]
+        left = [job for job, finished in found if finished is None]
         texts = sum(len(job.run.evaluated) for job in left)
         asked = said = 0
         prompts: set[str] = set()
@@ -98,7 +103,17 @@ class Study:
                         gold = self.replay.documents[text]
                         more, answer = self.extractor.estimated_tokens(prompt, gold, form)
                         asked, said = asked + more, said + answer
-        return Estimate(len(self._jobs()), len(self._jobs()) - len(left), texts, len(prompts), asked, said)
+        made = [(len(job.run.evaluated), finished.row.seconds) for job, finished in found if finished]
+        speed = sum(seconds for _, seconds in made) / sum(n for n, _ in made) if made else None
+        return Estimate(
+            runs=len(found),
+            finished=len(made),
+            texts=texts,
+            prompts=len(prompts),
+            prompt_tokens=asked,
+            answer_tokens=said,
+            seconds=None if speed is None else speed * texts,
+        )
 
     def finish(self, watch: Watch) -> Iterator[Finished]:
         """Every run, made where it is not finished; full annotation first, which the others need."""

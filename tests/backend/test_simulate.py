@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import sys
@@ -150,6 +151,14 @@ def test_other_data_does_not_use_old_runs(tmp_path: Path) -> None:
     assert [estimate.finished for _, estimate, _ in dry_run(options(tmp_path), Settings())] == [9]
 
 
+def test_the_time_left_is_told_at_the_speed_of_the_finished_runs(tmp_path: Path) -> None:
+    assert dry_run(options(tmp_path), Settings())[0][1].seconds is None
+    [_, done] = simulate(options(tmp_path, Grid(("coverage",), ("10%",))), Settings(), quiet())
+    ((_, estimate, _),) = dry_run(options(tmp_path), Settings())
+    speed = done.row.seconds / len(done.scores.evaluated)
+    assert (estimate.finished, estimate.seconds) == (1, pytest.approx(speed * estimate.texts))
+
+
 def test_the_report_is_complete_and_needs_no_other_file(tmp_path: Path) -> None:
     simulate(options(tmp_path, command="allabel simulate <x>"), Settings(), quiet())
     page, text = (tmp_path / "report.html").read_text(), (tmp_path / "report.md").read_text()
@@ -259,6 +268,19 @@ def test_the_language_model_is_asked_scored_and_paid_once(tmp_path: Path, model:
         path.unlink()
     simulate(chosen, settings, quiet())
     assert asked_about(model) == estimate.prompts
+
+
+def test_a_bar_shows_what_is_done_of_how_much_and_the_cost_left(tmp_path: Path, model: ScriptedLlm) -> None:
+    screen = io.StringIO()
+    settings = settings_for(model, PRICE_PROMPT="1000", PRICE_COMPLETION="1000")
+    chosen = options(tmp_path, Grid(("coverage",), ("10%",)), "llm", test_texts=5)
+    ((_, estimate, _),) = dry_run(chosen, settings)
+    simulate(chosen, settings, Console(file=screen, force_terminal=True, width=160))
+    frames = screen.getvalue()
+    assert f"0/{estimate.texts}" in frames
+    last = frames[frames.rindex("metals ") :]
+    assert f"{estimate.texts}/{estimate.texts}" in last
+    assert re.search(r"cost [1-9]\d*\.\d\d, about 0\.00 left", last)
 
 
 def test_perplexity_is_of_the_answers_tokens(tmp_path: Path, model: ScriptedLlm) -> None:
