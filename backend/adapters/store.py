@@ -205,6 +205,17 @@ class Store:
     def release(self, name: str) -> None:
         self.redis.delete(f"allabel:claim:{name}")
 
+    def count_try(self, name: str, seconds: float) -> int:
+        """How often this was called for the name, within so many seconds of the first time."""
+        key = f"allabel:tries:{name}"
+        with self.redis.pipeline() as pipe:
+            pipe.incr(key)
+            pipe.pexpire(key, int(seconds * 1000), nx=True)
+            return int(pipe.execute()[0])
+
+    def forget_tries(self, name: str) -> None:
+        self.redis.delete(f"allabel:tries:{name}")
+
     @contextmanager
     def lock(self, name: str, *, wait: float = 0.0) -> Iterator[bool]:
         """Yields whether the lock of that name is ours; False where another holds it after ``wait`` seconds.

@@ -1,0 +1,1 @@
+"""The web pages: templates, their static files, and who may see them."""

@@ -1,0 +1,154 @@
+"""The pages for people. They show what the use cases found, as the API does, and compute no figure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from ..security import BasicAuth
+from ..settings import Settings
+from ..usecases.explain import explain_queue, explain_task, review_list
+from ..usecases.finish import finish
+from ..usecases.report import corpus_map, inconsistencies, report, summaries
+from ..usecases.tools import Tools
+from .access import Access, Throttle, Visit
+from .errors import NoSuchPageError, PageRoute
+from .rendering import TASK_STATES
+from .sessions import COOKIE, Sessions
+
+Number = Annotated[int, Path(gt=0, lt=2**53)]
+
+QUEUE_SHOWN = 25
+LISTED = 200
+SEE_OTHER = 303
+
+
+def page_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRouter:
+    """All pages; each asks for a session, or basic auth, by itself."""
+    access = Access(Sessions(tools.webhook_secret, settings.basic_auth), auth)
+    router = APIRouter(route_class=PageRoute, include_in_schema=False)
+    _add_signing_in(router, tools, access)
+    _add_pages(router, tools, access)
+    _add_buttons(router, tools, access)
+    return router
+
+
+def _add_signing_in(router: APIRouter, tools: Tools, access: Access) -> None:
+    throttle = Throttle(tools.store)
+
+    @router.get("/login")
+    def ask(visit: Annotated[Visit, Depends(access.anyone)], next: str = "/projects") -> Response:  # noqa: A002
+        return visit.page("login.html", next=_own_path(next), complaint="")
+
+    @router.post("/login")
+    def sign_in(
+        request: Request,
+        visit: Annotated[Visit, Depends(access.anyone)],
+        form: Annotated[dict[str, str], Depends(access.form)],
+    ) -> Response:
+        wanted = _own_path(form.get("next", ""))
+        user = form.get("user", "")
+        if not throttle.admits(request):
+            complaint = "Too many tries. Wait a minute."
+            return visit.page("login.html", 429, next=wanted, complaint=complaint)
+        if not visit.sessions.is_password(user, form.get("password", "")):
+            return visit.page("login.html", 403, next=wanted, complaint="The name or the password is wrong.")
+        throttle.forget(request)
+        # A new identity, so that nothing that was known of the old one is of use.
+        return visit.remember(RedirectResponse(wanted, SEE_OTHER), visit.sessions.start(user))
+
+    @router.post("/logout", dependencies=[Depends(access.form)])
+    def sign_out() -> Response:
+        answer = RedirectResponse("/login", SEE_OTHER)
+        answer.delete_cookie(COOKIE)
+        return answer
+
+
+def _own_path(address: str) -> str:
+    """Where to go after signing in: one of these pages, never another site."""
+    return address if address.startswith("/projects") else "/projects"
+
+
+def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
+    Visitor = Annotated[Visit, Depends(access.visitor)]  # noqa: N806 - a type
+
+    @router.get("/projects")
+    def projects(visit: Visitor) -> Response:
+        return visit.page("projects.html", projects=summaries(tools))
+
+    @router.get("/projects/{project_id}")
+    def project(visit: Visitor, project_id: Number) -> Response:
+        _require(tools, project_id)
+        return visit.page("project.html", project=report(tools, project_id))
+
+    @router.get("/projects/{project_id}/queue")
+    def queue(visit: Visitor, project_id: Number) -> Response:
+        about = _about(tools, project_id)
+        return visit.page("queue.html", project=about, tasks=explain_queue(tools, project_id, QUEUE_SHOWN))
+
+    @router.get("/projects/{project_id}/tasks/{task_id}")
+    def task(visit: Visitor, project_id: Number, task_id: Number) -> Response:
+        about = _about(tools, project_id)
+        found = explain_task(tools, project_id, task_id)
+        if found is None:
+            raise NoSuchPageError(f"Project {project_id} has no task {task_id}.")
+        return visit.page("task.html", project=about, task=found)
+
+    @router.get("/projects/{project_id}/map")
+    def corpus(visit: Visitor, project_id: Number) -> Response:
+        about = _about(tools, project_id)
+        found = corpus_map(tools, project_id)
+        counts = Counter(point[3] for point in found.points)
+        states = [(state, counts[state]) for state in TASK_STATES]
+        return visit.page("map.html", project=about, map=found, counts=states, version=found.version)
+
+    @router.get("/projects/{project_id}/map/points")
+    def points(visit: Visitor, project_id: Number) -> Response:
+        _require(tools, project_id)
+        return JSONResponse({"points": corpus_map(tools, project_id).points})
+
+    @router.get("/projects/{project_id}/consistency")
+    def consistency(visit: Visitor, project_id: Number) -> Response:
+        about = _about(tools, project_id)
+        found = inconsistencies(tools, project_id)
+        return visit.page("consistency.html", project=about, conflicts=found[:LISTED], total=len(found))
+
+    @router.get("/projects/{project_id}/review")
+    def review(visit: Visitor, project_id: Number) -> Response:
+        about = _about(tools, project_id)
+        return visit.page("review.html", project=about, tasks=review_list(tools, project_id, LISTED))
+
+    @router.get("/projects/{project_id}/finish")
+    def before_finishing(visit: Visitor, project_id: Number) -> Response:
+        _require(tools, project_id)
+        return visit.page("finish.html", project=report(tools, project_id))
+
+
+def _add_buttons(router: APIRouter, tools: Tools, access: Access) -> None:
+    allowed = [Depends(access.visitor), Depends(access.form)]
+
+    @router.post("/projects/{project_id}/rerank", dependencies=allowed)
+    def rerank(project_id: Number) -> Response:
+        _require(tools, project_id)
+        tools.store.mark_dirty(project_id, "setup", "tasks")
+        return RedirectResponse(f"/projects/{project_id}", SEE_OTHER)
+
+    @router.post("/projects/{project_id}/finish", dependencies=allowed)
+    def label_the_rest(project_id: Number) -> Response:
+        _require(tools, project_id)
+        finish(tools, project_id)
+        return RedirectResponse(f"/projects/{project_id}", SEE_OTHER)
+
+
+def _require(tools: Tools, project_id: int) -> None:
+    if not tools.store.knows(project_id):
+        raise NoSuchPageError(f"Project {project_id} is not connected.")
+
+
+def _about(tools: Tools, project_id: int) -> Any:
+    """What stands above every page of a project."""
+    _require(tools, project_id)
+    return next(summary for summary in summaries(tools) if summary.id == project_id)

@@ -1,0 +1,117 @@
+"""Figures as people read them: the filters of the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any, Final
+
+NOTHING: Final = "–"
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+STATE_LOOKS: Final = {
+    "connected": ("busy", "Connected"),
+    "reading": ("busy", "Reading the tasks"),
+    "ranking": ("busy", "Ranking"),
+    "suggesting": ("busy", "Preparing suggestions"),
+    "ready": ("good", "Ready"),
+    "budget_used": ("good", "Budget used up"),
+    "finishing": ("busy", "Labelling the rest"),
+    "finished": ("good", "Finished"),
+    "capped": ("warn", "Spending cap reached"),
+    "degraded": ("bad", "Needs attention"),
+}
+"""How a project's state looks, and what it is called."""
+
+STAGE_WORDS: Final = {
+    "diversity": "texts unlike each other, for a first picture of the whole",
+    "similarity": "texts that the most other texts resemble",
+    "uncertainty": "texts that help where nothing annotated is near",
+}
+
+TASK_STATES: Final = {
+    "annotated": "annotated",
+    "skipped": "skipped",
+    "queued": "to be annotated",
+    "auto": "labelled by the model",
+    "rest": "untouched",
+}
+
+
+def score(value: float | None) -> str:
+    """A share in [0, 1] as the field writes F1: 0.7823 -> 78.2."""
+    return NOTHING if value is None else f"{100 * value:.1f}"
+
+
+def change(value: float | None) -> str:
+    """A difference of two scores, with its sign: -0.031 -> −3.1."""
+    if value is None:
+        return NOTHING
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def share(value: float | None) -> str:
+    """0.4567 -> 46 %."""
+    return NOTHING if value is None else f"{100 * value:.0f}\u202f%"
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """18000 -> 18,000."""
+    return NOTHING if value is None else f"{value:,.{digits}f}"
+
+
+def duration(seconds: float | None) -> str:
+    """The two largest units that matter: 48 s, 3 min 20 s, 2 h 10 min, 3 d 4 h."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 10:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    left = round(seconds)
+    units = (("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1))
+    parts = []
+    for name, size in units:
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append((count, name))
+    return " ".join(f"{count} {name}" for count, name in parts[:2] if count)
+
+
+def ago(moment: str | float | datetime | None, now: datetime | None = None) -> str:
+    """How long since a moment (ISO 8601, or seconds since 1970): just now, 5 min ago."""
+    if moment is None or moment == "":
+        return NOTHING
+    seconds = ((now or datetime.now(timezone.utc)) - _moment(moment)).total_seconds()
+    if seconds < 45:
+        return "just now"
+    size, name = next((s, n) for s, n in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1, "s")) if seconds >= s)
+    return f"{max(1, round(seconds / size))} {name} ago"
+
+
+def iso(moment: str | float | datetime) -> str:
+    """For the attribute ``datetime``."""
+    return _moment(moment).isoformat(timespec="seconds")
+
+
+def _moment(value: str | float | datetime) -> datetime:
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    elif not isinstance(value, datetime):
+        value = datetime.fromtimestamp(value, timezone.utc)
+    return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+
+
+def plural(count: float, one: str, many: str = "") -> str:
+    """3 -> 3 texts; 1 -> 1 text."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "score": score,
+    "change": change,
+    "share": share,
+    "number": number,
+    "duration": duration,
+    "ago": ago,
+    "iso": iso,
+    "plural": plural,
+}
