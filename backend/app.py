@@ -9,6 +9,8 @@ from .api.routes import api_routes
 from .bootstrap import build_tools
 from .contract import contract_routes
 from .limits import RequestLimits
+from .pages.rendering import STATIC, Assets
+from .pages.routes import page_routes
 from .problems import RESPONSES, handle_errors
 from .security import BasicAuth, SecurityHeaders
 from .settings import Settings
@@ -32,6 +34,8 @@ def create_app(settings: Settings, tools: Tools | None = None) -> FastAPI:
         return Response(render_metrics(kit), media_type=CONTENT_TYPE_LATEST)
 
     app.include_router(api_routes(kit), dependencies=guarded)
+    app.include_router(page_routes(settings, kit, auth))
+    app.mount("/static", Assets(directory=STATIC))
 
     @app.get("/openapi.json", dependencies=guarded, include_in_schema=False)
     def description() -> dict[str, object]:

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from .labeling.label_config import MAX_TEXT_CHARACTERS, parse_label_config
@@ -99,9 +100,16 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
     patient = CapacityLimiter(MAX_WAITING)
 
     @router.get("/health")
-    @router.get("/", dependencies=guarded)
     async def health() -> dict[str, str]:
         return {"status": "UP", "model_class": MODEL_CLASS}
+
+    @router.get("/", response_model=dict[str, str])
+    async def root(request: Request) -> dict[str, str] | Response:
+        # People's browsers, unlike Label Studio, ask for a page.
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/projects", 303, headers={"Vary": "Accept"})
+        await auth(request)
+        return await health()
 
     @router.post("/setup", dependencies=guarded)
     def setup(body: SetupBody, request: Request) -> dict[str, str]:

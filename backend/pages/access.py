@@ -84,7 +84,11 @@ class Access:
         session = self._sessions.read(request)
         fields = dict(parse_qsl((await request.body()).decode("latin-1"), max_num_fields=MAX_FIELDS))
         own = request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
-        if not own or session is None or not same_secret(fields.get("token", ""), self._sessions.form_token(session)):
+        if (
+            not own
+            or session is None
+            or not same_secret(fields.get("token", ""), self._sessions.form_token(session))
+        ):
             raise ForeignFormError
         return fields
 

@@ -92,7 +92,7 @@ def learning_curve(points: Sequence[CurvePoint]) -> Curve:
 
 
 def nice_steps(low: float, high: float, *, count: int = 5, whole: bool = False) -> list[float]:
-    """About ``count`` round numbers at equal distances, the first at most ``low``, the last at least ``high``."""
+    """About ``count`` round numbers at equal distances, from at most ``low`` to at least ``high``."""
     raw = max(high - low, 1e-9) / count
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
@@ -119,7 +119,9 @@ def segments(parts: Sequence[tuple[str, float, str]], total: float) -> list[Segm
     found, done = [], 0.0
     for kind, size, title in parts:
         if size > 0:
-            found.append(Segment(scale.at(done), round(scale.at(done + size) - scale.at(done), 2), kind, title))
+            found.append(
+                Segment(scale.at(done), round(scale.at(done + size) - scale.at(done), 2), kind, title)
+            )
         done += size
     return found
 

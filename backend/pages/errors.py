@@ -43,7 +43,10 @@ class PageRoute(APIRoute):
                 return _message(request, 404, "No such page", str(error))
             except ForeignFormError:
                 return _message(
-                    request, 403, "Not done", "The form was too old, or not ours. Go back, reload the page, try again."
+                    request,
+                    403,
+                    "Not done",
+                    "The form was too old, or not ours. Go back, reload the page, try again.",
                 )
             except AllabelError as error:
                 logger.warning("%s", type(error).__name__)
@@ -51,7 +54,10 @@ class PageRoute(APIRoute):
             except RedisError as error:
                 logger.error("Redis: %s", type(error).__name__)
                 return _message(
-                    request, 503, "No figures now", "Redis does not answer; check REDIS_URL and that the server is up."
+                    request,
+                    503,
+                    "No figures now",
+                    "Redis does not answer; check REDIS_URL and that the server is up.",
                 )
 
         return answer

@@ -1,8 +1,7 @@
-"""Templates to answers: what every page shares, its headers, and its errors as pages."""
+"""Templates to answers, and the static files beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -20,19 +19,6 @@ from .words import FILTERS, STAGE_WORDS, STATE_LOOKS, TASK_STATES
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
 
-HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-"""No script or style but our own files, and nobody may frame a page that has buttons."""
-
 
 @lru_cache
 def asset(name: str) -> str:
@@ -45,7 +31,6 @@ class Assets(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        response.headers["X-Content-Type-Options"] = "nosniff"
         if scope["query_string"].startswith(b"v=") or path.endswith(".woff2"):
             response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from ..security import BasicAuth
 from ..settings import Settings
-from ..usecases.explain import explain_queue, explain_task, review_list
+from ..usecases.explain import excerpt, explain_queue, explain_task, review_list
+from ..usecases.figures import ProjectSummary
 from ..usecases.finish import finish
-from ..usecases.report import corpus_map, inconsistencies, report, summaries
+from ..usecases.report import corpus_map, inconsistencies, report, summaries, summary
 from ..usecases.tools import Tools
 from .access import Access, Throttle, Visit
 from .errors import NoSuchPageError, PageRoute
-from .rendering import TASK_STATES
 from .sessions import COOKIE, Sessions
+from .words import TASK_STATES
 
 Number = Annotated[int, Path(gt=0, lt=2**53)]
 
@@ -38,16 +39,17 @@ def page_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRouter:
 
 def _add_signing_in(router: APIRouter, tools: Tools, access: Access) -> None:
     throttle = Throttle(tools.store)
+    anyone, own_form = Depends(access.anyone), Depends(access.form)
 
     @router.get("/login")
-    def ask(visit: Annotated[Visit, Depends(access.anyone)], next: str = "/projects") -> Response:  # noqa: A002
+    def ask(visit: Visit = anyone, next: str = "/projects") -> Response:
         return visit.page("login.html", next=_own_path(next), complaint="")
 
     @router.post("/login")
     def sign_in(
         request: Request,
-        visit: Annotated[Visit, Depends(access.anyone)],
-        form: Annotated[dict[str, str], Depends(access.form)],
+        visit: Visit = anyone,
+        form: dict[str, str] = own_form,
     ) -> Response:
         wanted = _own_path(form.get("next", ""))
         user = form.get("user", "")
@@ -60,7 +62,7 @@ def _add_signing_in(router: APIRouter, tools: Tools, access: Access) -> None:
         # A new identity, so that nothing that was known of the old one is of use.
         return visit.remember(RedirectResponse(wanted, SEE_OTHER), visit.sessions.start(user))
 
-    @router.post("/logout", dependencies=[Depends(access.form)])
+    @router.post("/logout", dependencies=[own_form])
     def sign_out() -> Response:
         answer = RedirectResponse("/login", SEE_OTHER)
         answer.delete_cookie(COOKIE)
@@ -73,24 +75,24 @@ def _own_path(address: str) -> str:
 
 
 def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
-    Visitor = Annotated[Visit, Depends(access.visitor)]  # noqa: N806 - a type
+    visitor = Depends(access.visitor)
 
     @router.get("/projects")
-    def projects(visit: Visitor) -> Response:
+    def projects(visit: Visit = visitor) -> Response:
         return visit.page("projects.html", projects=summaries(tools))
 
     @router.get("/projects/{project_id}")
-    def project(visit: Visitor, project_id: Number) -> Response:
+    def project(project_id: Number, visit: Visit = visitor) -> Response:
         _require(tools, project_id)
         return visit.page("project.html", project=report(tools, project_id))
 
     @router.get("/projects/{project_id}/queue")
-    def queue(visit: Visitor, project_id: Number) -> Response:
+    def queue(project_id: Number, visit: Visit = visitor) -> Response:
         about = _about(tools, project_id)
         return visit.page("queue.html", project=about, tasks=explain_queue(tools, project_id, QUEUE_SHOWN))
 
     @router.get("/projects/{project_id}/tasks/{task_id}")
-    def task(visit: Visitor, project_id: Number, task_id: Number) -> Response:
+    def task(project_id: Number, task_id: Number, visit: Visit = visitor) -> Response:
         about = _about(tools, project_id)
         found = explain_task(tools, project_id, task_id)
         if found is None:
@@ -98,31 +100,39 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
         return visit.page("task.html", project=about, task=found)
 
     @router.get("/projects/{project_id}/map")
-    def corpus(visit: Visitor, project_id: Number) -> Response:
+    def corpus(project_id: Number, visit: Visit = visitor) -> Response:
         about = _about(tools, project_id)
         found = corpus_map(tools, project_id)
         counts = Counter(point[3] for point in found.points)
         states = [(state, counts[state]) for state in TASK_STATES]
-        return visit.page("map.html", project=about, map=found, counts=states, version=found.version)
+        version = f"{tools.store.fact(project_id, 'rankings')} {sorted(counts.items())}"
+        return visit.page("map.html", project=about, map=found, counts=states, version=version)
 
     @router.get("/projects/{project_id}/map/points")
-    def points(visit: Visitor, project_id: Number) -> Response:
+    def points(project_id: Number, visit: Visit = visitor) -> Response:
         _require(tools, project_id)
         return JSONResponse({"points": corpus_map(tools, project_id).points})
 
+    @router.get("/projects/{project_id}/map/points/{task_id}")
+    def point(project_id: Number, task_id: Number, visit: Visit = visitor) -> Response:
+        texts = tools.store.some_texts(project_id, [task_id])
+        if not texts:
+            raise NoSuchPageError(f"Project {project_id} has no task {task_id}.")
+        return JSONResponse({"excerpt": excerpt(texts[task_id])})
+
     @router.get("/projects/{project_id}/consistency")
-    def consistency(visit: Visitor, project_id: Number) -> Response:
+    def consistency(project_id: Number, visit: Visit = visitor) -> Response:
         about = _about(tools, project_id)
         found = inconsistencies(tools, project_id)
         return visit.page("consistency.html", project=about, conflicts=found[:LISTED], total=len(found))
 
     @router.get("/projects/{project_id}/review")
-    def review(visit: Visitor, project_id: Number) -> Response:
+    def review(project_id: Number, visit: Visit = visitor) -> Response:
         about = _about(tools, project_id)
         return visit.page("review.html", project=about, tasks=review_list(tools, project_id, LISTED))
 
     @router.get("/projects/{project_id}/finish")
-    def before_finishing(visit: Visitor, project_id: Number) -> Response:
+    def before_finishing(project_id: Number, visit: Visit = visitor) -> Response:
         _require(tools, project_id)
         return visit.page("finish.html", project=report(tools, project_id))
 
@@ -148,7 +158,7 @@ def _require(tools: Tools, project_id: int) -> None:
         raise NoSuchPageError(f"Project {project_id} is not connected.")
 
 
-def _about(tools: Tools, project_id: int) -> Any:
+def _about(tools: Tools, project_id: int) -> ProjectSummary:
     """What stands above every page of a project."""
     _require(tools, project_id)
-    return next(summary for summary in summaries(tools) if summary.id == project_id)
+    return summary(tools, project_id)

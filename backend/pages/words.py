@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Final
 
 NOTHING: Final = "–"
@@ -68,7 +69,7 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.1f} s".replace(".0 s", " s")
     left = round(seconds)
     units = (("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1))
-    parts = []
+    parts: list[tuple[int, str]] = []
     for name, size in units:
         count, left = divmod(left, size)
         if count or parts:
@@ -76,28 +77,18 @@ def duration(seconds: float | None) -> str:
     return " ".join(f"{count} {name}" for count, name in parts[:2] if count)
 
 
-def ago(moment: str | float | datetime | None, now: datetime | None = None) -> str:
-    """How long since a moment (ISO 8601, or seconds since 1970): just now, 5 min ago."""
-    if moment is None or moment == "":
-        return NOTHING
-    seconds = ((now or datetime.now(timezone.utc)) - _moment(moment)).total_seconds()
-    if seconds < 45:
+def ago(moment: float, now: float | None = None) -> str:
+    """How long since a moment, in seconds since 1970: just now, 5 min ago."""
+    seconds = (time.time() if now is None else now) - moment
+    if seconds < MINUTE:
         return "just now"
-    size, name = next((s, n) for s, n in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1, "s")) if seconds >= s)
-    return f"{max(1, round(seconds / size))} {name} ago"
+    size, name = next((s, n) for s, n in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")) if seconds >= s)
+    return f"{seconds // size:.0f} {name} ago"
 
 
-def iso(moment: str | float | datetime) -> str:
+def iso(moment: float) -> str:
     """For the attribute ``datetime``."""
-    return _moment(moment).isoformat(timespec="seconds")
-
-
-def _moment(value: str | float | datetime) -> datetime:
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    elif not isinstance(value, datetime):
-        value = datetime.fromtimestamp(value, timezone.utc)
-    return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
 
 
 def plural(count: float, one: str, many: str = "") -> str:

@@ -19,10 +19,11 @@ _INSIGHT = TypeAdapter(Insight)
 
 def summaries(tools: Tools) -> list[ProjectSummary]:
     """Every connected project, in the order of their numbers."""
-    return [_summary(tools, project_id) for project_id in tools.store.projects()]
+    return [summary(tools, project_id) for project_id in tools.store.projects()]
 
 
-def _summary(tools: Tools, project_id: int) -> ProjectSummary:
+def summary(tools: Tools, project_id: int) -> ProjectSummary:
+    """What stands above every page of a project."""
     facts = tools.store.facts(project_id)
     return ProjectSummary(
         id=project_id,
@@ -42,7 +43,7 @@ def report(tools: Tools, project_id: int) -> ProjectReport:
     store = tools.store
     facts = store.facts(project_id)
     insight = stored_insight(tools, project_id)
-    about = _summary(tools, project_id)
+    about = summary(tools, project_id)
     return ProjectReport(
         id=project_id,
         title=about.title,

@@ -19,9 +19,9 @@ from backend.usecases.tools import Tools
 from fakes import FakeLabelStudio, make_tools
 
 USER = ("ann", "a pass:word ü")
-OPEN = {"/health"}
+OPEN = {"/health", "/login"}
 """Routes that answer without credentials."""
-OWN_LOGIN = {"/webhook"}
+OWN_LOGIN = {"/webhook", "/login", "/logout"}
 """Routes with an authentication of their own, which has its own tests."""
 
 
@@ -52,10 +52,14 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
 
 
 def test_every_route_but_health_asks_for_credentials(app: FastAPI, client: TestClient) -> None:
-    asked = {path: client.request(method, path, json={}).status_code for method, path in routes(app)}
-    assert {"/", "/setup", "/predict", "/versions", "/metrics", "/openapi.json"} <= asked.keys()
-    assert {path for path, status in asked.items() if status == 200} == OPEN
-    assert {status for path, status in asked.items() if path not in OPEN | OWN_LOGIN} == {401}
+    asked = {route: client.request(*route, json={}).status_code for route in routes(app)}
+    paths = {path for _, path in asked}
+    assert {"/", "/setup", "/predict", "/versions", "/metrics", "/openapi.json", "/projects"} <= paths
+    assert {path for (_, path), status in asked.items() if status == 200} == OPEN
+    guarded = {path: status for (_, path), status in asked.items() if path not in OPEN | OWN_LOGIN}
+    assert {status for path, status in guarded.items() if not path.startswith("/projects")} == {401}
+    # Pages send people to the login.
+    assert {status for path, status in guarded.items() if path.startswith("/projects")} == {303}
 
 
 def test_the_right_credentials_are_let_in(client: TestClient) -> None:
