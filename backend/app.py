@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from fastapi import Depends, FastAPI, Response
-from prometheus_client import CONTENT_TYPE_LATEST
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import Depends, FastAPI
 
 from .api.routes import api_routes
 from .bootstrap import build_tools
 from .contract import contract_routes
 from .limits import RequestLimits
+from .monitoring import monitoring_routes
 from .pages.rendering import STATIC, Assets
 from .pages.routes import page_routes
 from .problems import RESPONSES, handle_errors
+from .pulse import Pulse
 from .security import BasicAuth, SecurityHeaders
 from .settings import Settings
-from .usecases.metrics import render_metrics
+from .telemetry import RequestFigures
 from .usecases.tools import Tools
 
 
@@ -23,16 +27,26 @@ def create_app(settings: Settings, tools: Tools | None = None) -> FastAPI:
     kit = tools or build_tools(settings)
     auth = BasicAuth(settings)
     guarded = [Depends(auth)]
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        pulse = Pulse(kit, is_worker=False)
+        pulse.start()
+        yield
+        pulse.stop()
+
     app = FastAPI(
-        title="ALLabel for Label Studio", docs_url=None, redoc_url=None, openapi_url=None, responses=RESPONSES
+        title="ALLabel for Label Studio",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        responses=RESPONSES,
+        lifespan=lifespan,
     )
     handle_errors(app)
     app.include_router(contract_routes(settings, kit, auth))
 
-    @app.get("/metrics", dependencies=guarded)
-    def metrics() -> Response:
-        return Response(render_metrics(kit), media_type=CONTENT_TYPE_LATEST)
-
+    app.include_router(monitoring_routes(kit), dependencies=guarded)
     app.include_router(api_routes(kit), dependencies=guarded)
     app.include_router(page_routes(settings, kit, auth))
     app.mount("/static", Assets(directory=STATIC))
@@ -43,5 +57,6 @@ def create_app(settings: Settings, tools: Tools | None = None) -> FastAPI:
 
     # The last one added is the first to see a request.
     app.add_middleware(RequestLimits)
+    app.add_middleware(RequestFigures, meter=kit.meter)
     app.add_middleware(SecurityHeaders)
     return app

@@ -16,7 +16,6 @@ from typing import Annotated, Any
 import typer
 from redis.exceptions import RedisError
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -25,6 +24,7 @@ from allabel_core.errors import AllabelError
 from . import doctor as checks
 from .bootstrap import build_tools
 from .dashboard import status_table
+from .logs import configure_logging
 from .settings import Settings, read_settings
 from .simulate.command import simulate
 from .usecases.connect import connect as connect_project
@@ -42,6 +42,8 @@ app = typer.Typer(
 )
 out = Console()
 err = Console(stderr=True)
+
+logger = logging.getLogger(__name__)
 
 EXIT_PROBLEM = 1
 POLL_SECONDS = 0.5
@@ -65,17 +67,6 @@ def main() -> None:
         sys.exit(EXIT_PROBLEM)
 
 
-def _configure_logging(settings: Settings) -> None:
-    logging.basicConfig(
-        level=settings.log_level,
-        format="%(name)s %(message)s",
-        handlers=[RichHandler(console=err, show_path=False, rich_tracebacks=False)],
-    )
-    # They log addresses and, at DEBUG, bodies: texts of users and tokens. RQ tells of every job.
-    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "urllib3", "rq"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
 @app.command()
 def serve() -> None:
     """Answer Label Studio: run the HTTP side of the backend.
@@ -85,9 +76,17 @@ def serve() -> None:
     import uvicorn
 
     from .app import create_app
+    from .security import is_loopback
 
     settings = read_settings()
-    _configure_logging(settings)
+    configure_logging(settings, err)
+    if settings.basic_auth is None and not is_loopback(settings.host):
+        logger.warning(
+            "anyone who reaches %s:%d may use this backend: set BASIC_AUTH_USER and BASIC_AUTH_PASS, "
+            "or HOST=127.0.0.1",
+            settings.host,
+            settings.port,
+        )
     web = create_app(settings)
     uvicorn.run(web, host=settings.host, port=settings.port, log_config=None, access_log=False)
 
@@ -108,7 +107,7 @@ def worker(
         # The jobs, too, read their settings from there.
         os.environ["DASK_SCHEDULER"] = scheduler
     settings = read_settings()
-    _configure_logging(settings)
+    configure_logging(settings, err)
     run_worker(settings)
 
 

@@ -17,7 +17,7 @@ from .labeling.label_config import MAX_TEXT_CHARACTERS, parse_label_config
 from .security import BasicAuth, UnauthorisedError, same_secret
 from .settings import Settings
 from .usecases.connect import SECRET_HEADER, parse_extra_params, register
-from .usecases.events import Event, receive
+from .usecases.events import START_TRAINING, Event, receive
 from .usecases.predict import predict
 from .usecases.tools import Tools
 
@@ -113,6 +113,7 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
 
     @router.post("/setup", dependencies=guarded)
     def setup(body: SetupBody, request: Request) -> dict[str, str]:
+        request.state.project = body.project
         if body.label_config:
             parse_label_config(body.label_config)
         url = settings.backend_url or str(request.base_url).rstrip("/")
@@ -120,7 +121,8 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
         return {"model_version": tools.store.fact(body.project, "version") or MODEL_CLASS}
 
     @router.post("/predict", dependencies=guarded)
-    async def predictions(body: PredictBody) -> dict[str, list[dict[str, Any]]]:
+    async def predictions(body: PredictBody, request: Request) -> dict[str, list[dict[str, Any]]]:
+        request.state.project = body.project
         tasks = [(task.id, task.data) for task in body.tasks]
         answer = partial(predict, tools, body.project, tasks, label_config=body.label_config)
         return {"results": await to_thread.run_sync(answer, limiter=patient)}
@@ -130,8 +132,9 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
         # Label Studio sends START_TRAINING with the connection's credentials, everything else with
         # the headers that set-up put into its webhook.
         trusted = same_secret(request.headers.get(SECRET_HEADER, ""), tools.webhook_secret)
-        if not trusted and not (body.action == "START_TRAINING" and auth.admits(request)):
+        if not trusted and not (body.action == START_TRAINING and auth.admits(request)):
             raise UnauthorisedError
+        request.state.project = body.project.id
         event = Event(body.action, body.project.id, tuple(task.id for task in body.tasks))
         return {"status": "accepted" if receive(tools, event) else "ignored"}
 

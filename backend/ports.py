@@ -77,6 +77,9 @@ class LabelStudio(Protocol):
     def check(self) -> str:
         """Label Studio's version; raises where it is not reachable or the token is refused."""
 
+    def reachable(self, seconds: float) -> None:
+        """Raises where it does not answer within so many seconds, or refuses the token."""
+
     def project(self, project_id: int) -> Project: ...
 
     def tasks(self, project_id: int, *, on_page: Callable[[int, int], None] | None = None) -> Iterator[Task]:

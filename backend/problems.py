@@ -14,7 +14,9 @@ from redis.exceptions import RedisError
 from allabel_core.errors import AllabelError, InvalidInputError
 
 from .errors import LabelConfigError
+from .logs import about
 from .security import HEADERS, UnauthorisedError
+from .telemetry import subject_of
 from .usecases.connect import SECRET_HEADER
 
 logger = logging.getLogger(__name__)
@@ -64,14 +66,16 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(LabelConfigError)
     @app.exception_handler(InvalidInputError)
-    def unusable(_: Request, error: Exception) -> Response:
+    def unusable(request: Request, error: Exception) -> Response:
         # Label Studio shows the status alone and sends people to this log for the reason.
-        logger.warning("refused: %s", error)
+        with about(**subject_of(request)):
+            logger.warning("refused: %s", error)
         return problem(422, str(error))
 
     @app.exception_handler(AllabelError)
-    def failed(_: Request, error: Exception) -> Response:
-        logger.warning("%s", type(error).__name__)
+    def failed(request: Request, error: Exception) -> Response:
+        with about(**subject_of(request)):
+            logger.warning("%s", type(error).__name__)
         return problem(502, str(error))
 
     @app.exception_handler(RedisError)

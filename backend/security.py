@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import ipaddress
 
 from fastapi import Request
 from fastapi.openapi.models import HTTPBase
@@ -69,6 +70,14 @@ class BasicAuth(SecurityBase):
     async def __call__(self, request: Request) -> None:
         if not self.admits(request):
             raise UnauthorisedError
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server bound to it is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def same_secret(given: str, expected: str) -> bool:

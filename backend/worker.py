@@ -17,7 +17,9 @@ from rq import Queue, SimpleWorker, get_current_job
 from rq.serializers import JSONSerializer
 
 from .bootstrap import build_tools, connect_redis
+from .pulse import Pulse
 from .settings import Settings, read_settings
+from .telemetry import watched_job
 from .usecases.suggest import suggest
 from .usecases.sync import sync
 from .usecases.tools import Tools
@@ -44,16 +46,20 @@ def _tools() -> Tools:
 
 def sync_job(project_id: int) -> None:
     """Bring one project's queue up to date."""
-    tools = _tools()
-    tools.store.release(_queued("sync", project_id))
-    sync(tools, project_id)
+    _run("sync", sync, project_id)
 
 
 def suggest_job(project_id: int) -> None:
     """Pre-annotate the next few wanted tasks of one project."""
+    _run("suggest", suggest, project_id)
+
+
+def _run(kind: str, work: Callable[[Tools, int], object], project_id: int) -> None:
     tools = _tools()
-    tools.store.release(_queued("suggest", project_id))
-    suggest(tools, project_id)
+    tools.store.release(_queued(kind, project_id))
+    job = get_current_job()
+    with watched_job(tools.meter, kind, project_id, job.id if job else None):
+        work(tools, project_id)
 
 
 def _note_progress(doing: str, done: int, total: int) -> None:
@@ -126,6 +132,8 @@ def run_worker(settings: Settings) -> None:
     connection = connect_redis(settings, blocking=True)
     ticker = Ticker(tools, reconcile_seconds=settings.reconcile_seconds)
     ticker.start()
+    pulse = Pulse(tools, is_worker=True)
+    pulse.start()
     queues = [
         Queue(name, connection=connection, serializer=JSONSerializer) for name in (RANK_QUEUE, SUGGEST_QUEUE)
     ]
@@ -135,3 +143,4 @@ def run_worker(settings: Settings) -> None:
         worker.work(logging_level="WARNING")
     finally:
         ticker.stop()
+        pulse.stop()

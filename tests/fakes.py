@@ -64,6 +64,9 @@ class FakeLabelStudio:
         self._called("check")
         return "1.0"
 
+    def reachable(self, seconds: float) -> None:
+        self._called("reachable")
+
     def project(self, project_id: int) -> Project:
         self._called("project")
         return replace(self.known, task_count=len(self.texts))

@@ -41,6 +41,10 @@ class LabelStudioClient:
         self._http.call("GET", "api/current-user/whoami")
         return str(self._http.call("GET", "api/version")["release"])
 
+    def reachable(self, seconds: float) -> None:
+        """One quick call that needs the token."""
+        self._http.call("GET", "api/current-user/whoami", timeout=seconds, retries=0)
+
     def project(self, project_id: int) -> Project:
         found = self._http.call("GET", f"api/projects/{project_id}/")
         return Project(

@@ -85,13 +85,14 @@ class LabelStudioHttp:
         params: Mapping[str, Any] | None = None,
         json: object = None,
         timeout: float | None = None,
+        retries: int | None = None,
     ) -> Any:
         """The JSON that Label Studio answers, None for an empty answer.
 
         :raises LabelStudioError: the subclass tells what can be done about it.
         """
         url = f"{self.base_url}/{path.lstrip('/')}"
-        response = self._send(method, url, params=params, json=json, timeout=timeout)
+        response = self._send(method, url, params=params, json=json, timeout=timeout, retries=retries)
         if not response.content:
             return None
         try:
@@ -127,11 +128,12 @@ class LabelStudioHttp:
             )
         return url
 
-    def _send(self, method: str, url: str, **request: Any) -> httpx.Response:
+    def _send(self, method: str, url: str, *, retries: int | None = None, **request: Any) -> httpx.Response:
         if request.get("timeout") is None:
             request.pop("timeout", None)
-        for attempt in range(self._retries + 1):
-            last = attempt == self._retries
+        retries = self._retries if retries is None else retries
+        for attempt in range(retries + 1):
+            last = attempt == retries
             try:
                 response = self._authorised(method, url, **request)
             except httpx.TransportError as error:

@@ -18,6 +18,7 @@ from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 
 from ..ports import NotedError, ProgressNote, ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
+from .store_figures import StoredFigures
 
 SCHEMA = 1
 """Raised when a stored value changes its form; an older store is emptied and rebuilt, never misread."""
@@ -78,7 +79,7 @@ def _renew(lock: Lock, done: Event) -> None:
             lock.reacquire()
 
 
-class Store:
+class Store(StoredFigures):
     """All state of all projects. Raises ``redis.exceptions.RedisError`` where Redis fails."""
 
     def __init__(self, redis: Redis) -> None:
@@ -193,10 +194,6 @@ class Store:
     def due_projects(self) -> list[int]:
         members = cast(list[bytes], self.redis.zrangebyscore("allabel:due", "-inf", self._now()))
         return [int(member) for member in members]
-
-    def _now(self) -> float:
-        seconds, microseconds = self.redis.time()
-        return seconds + microseconds / 1e6
 
     def claim(self, name: str, seconds: float) -> bool:
         """True for the first caller in so many seconds."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .finish import start_training
 from .tools import Tools
 
+START_TRAINING = "START_TRAINING"
 KINDS = {
     "ANNOTATION_CREATED": "annotations",
     "ANNOTATIONS_CREATED": "annotations",
@@ -27,10 +28,18 @@ class Event:
 
 def receive(tools: Tools, event: Event) -> bool:
     """Store the event's consequence; False where it has none for us. The worker does the rest."""
+    taken = _take(tools, event)
+    known = event.action in KINDS or event.action == START_TRAINING
+    action = event.action if known else "other"
+    tools.meter.count("webhooks", action, "accepted" if taken else "ignored")
+    return taken
+
+
+def _take(tools: Tools, event: Event) -> bool:
     store = tools.store
     if not store.knows(event.project_id):
         return False
-    if event.action == "START_TRAINING":
+    if event.action == START_TRAINING:
         start_training(tools, event.project_id)
         return True
     kind = KINDS.get(event.action)

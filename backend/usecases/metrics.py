@@ -1,12 +1,15 @@
-"""The figures of all projects in Prometheus' text format."""
+"""The figures of all projects and processes in Prometheus' text format."""
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from .meter import FAMILIES, SUM, Family
 from .tools import Tools
 
 GAUGES = {
@@ -17,6 +20,7 @@ GAUGES = {
     "rank_seconds": "How long the last ranking took.",
 }
 COUNTERS = {"rankings": "Rankings so far.", "publications": "Published queues so far."}
+QUEUES = ("allabel-rank", "allabel-suggest")
 
 
 class _Collector:
@@ -24,26 +28,29 @@ class _Collector:
         self._tools = tools
 
     def collect(self) -> Iterator[Metric]:
+        projects = self._tools.store.projects()
+        yield from self._projects(projects)
+        yield from self._spending(projects)
+        yield from self._work()
+        yield from _processes(self._tools.store.figures())
+
+    def _projects(self, projects: list[int]) -> Iterator[Metric]:
         store = self._tools.store
-        projects = {project_id: store.facts(project_id) for project_id in store.projects()}
+        facts = {project_id: store.facts(project_id) for project_id in projects}
         for name, text in GAUGES.items():
-            gauge = GaugeMetricFamily(f"allabel_{name}", text, labels=["project"])
-            for project_id, facts in projects.items():
-                if name in facts:
-                    gauge.add_metric([str(project_id)], float(facts[name]))
-            yield gauge
+            known = {number: float(values[name]) for number, values in facts.items() if name in values}
+            yield _by_project(name, text, known)
         for name, text in COUNTERS.items():
             counter = CounterMetricFamily(f"allabel_{name}", text, labels=["project"])
-            for project_id, facts in projects.items():
-                counter.add_metric([str(project_id)], float(facts.get(name, 0)))
+            for number, values in facts.items():
+                counter.add_metric([str(number)], float(values.get(name, 0)))
             yield counter
-        waiting = GaugeMetricFamily(
-            "allabel_wanted_suggestions", "Tasks that wait for the model.", labels=["project"]
-        )
-        for project_id in projects:
-            waiting.add_metric([str(project_id)], len(store.wanted(project_id)))
-        yield waiting
-        yield from self._spending(list(projects))
+        wanted = {number: len(store.wanted(number)) for number in projects}
+        yield _by_project("wanted_suggestions", "Tasks that wait for the model.", wanted)
+        waiting = {number: store.waiting_seconds(number) for number in projects}
+        yield _by_project("event_waiting_seconds", "Age of the oldest change not taken in yet.", waiting)
+        degraded = {number: float(values.get("state") == "degraded") for number, values in facts.items()}
+        yield _by_project("degraded", "1 where the last sync failed.", degraded)
 
     def _spending(self, projects: list[int]) -> Iterator[Metric]:
         if self._tools.model is None:
@@ -58,9 +65,57 @@ class _Collector:
         yield calls
         yield tokens
 
+    def _work(self) -> Iterator[Metric]:
+        store = self._tools.store
+        depth = GaugeMetricFamily("allabel_queue_jobs", "Jobs that no worker has begun.", labels=["queue"])
+        for queue in QUEUES:
+            depth.add_metric([queue], store.jobs_waiting(queue))
+        yield depth
+        yield GaugeMetricFamily("allabel_workers", "Workers alive.", store.workers_alive())
+
+
+def _by_project(name: str, text: str, values: dict[int, float] | dict[int, int]) -> Metric:
+    gauge = GaugeMetricFamily(f"allabel_{name}", text, labels=["project"])
+    for project_id, value in values.items():
+        gauge.add_metric([str(project_id)], value)
+    return gauge
+
+
+def _processes(figures: dict[str, float]) -> Iterator[Metric]:
+    """What the processes have counted; see ``Meter``."""
+    found: dict[str, dict[tuple[str, ...], dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+    for stored, value in figures.items():
+        name, part, *labels = json.loads(stored)
+        found[name][tuple(labels)][part] = value
+    for name, family in FAMILIES.items():
+        yield (_histogram if family.buckets else _counter)(name, family, found[name])
+
+
+def _counter(name: str, family: Family, found: dict[tuple[str, ...], dict[str, float]]) -> Metric:
+    metric = CounterMetricFamily(f"allabel_{name}", family.text, labels=family.labels)
+    for labels, parts in found.items():
+        metric.add_metric(labels, parts[""])
+    return metric
+
+
+def _histogram(name: str, family: Family, found: dict[tuple[str, ...], dict[str, float]]) -> Metric:
+    metric = HistogramMetricFamily(f"allabel_{name}", family.text, labels=family.labels)
+    bounds = [*map(str, family.buckets), "+Inf"]
+    for labels, parts in found.items():
+        total = 0.0
+        buckets = []
+        for index, bound in enumerate(bounds):
+            total += parts.get(str(index), 0)
+            buckets.append((bound, total))
+        metric.add_metric(labels, buckets, parts.get(SUM, 0))
+    return metric
+
 
 def render_metrics(tools: Tools) -> bytes:
-    """All figures, in the text format."""
+    """All figures, in the text format.
+
+    :raises redis.exceptions.RedisError: Redis does not answer.
+    """
     registry = CollectorRegistry()
     registry.register(_Collector(tools))
     return generate_latest(registry)

@@ -9,6 +9,7 @@ from itertools import islice
 
 from allabel_core.prompting import Prompt
 
+from ..logs import about
 from ..ports import Answer, ModelFailure, Suggestion
 from .calibration import present, stored_calibrations
 from .plan import asks_model
@@ -125,6 +126,10 @@ def _note_failures(
     if not failed:
         store.set_facts(project_id, model_problem="")
         return
+    for task_id, failure in failed.items():
+        tools.meter.count("errors", "model", failure.kind)
+        with about(task=task_id):
+            logger.info("project %d: no answer for a task: %s", project_id, failure.kind)
     kept = store.suggestions(project_id, list(failed))
     empty = [
         Suggestion(

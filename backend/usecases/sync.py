@@ -14,6 +14,7 @@ from ..labeling.label_config import LabelingInterface, parse_label_config
 from ..labeling.results import document_from_annotation
 from ..ports import Annotation, Project, QueueEntry, StoredDemonstration, Task
 from .connect import describe_progress, set_up
+from .events import KINDS as EVENT_KINDS
 from .insight import look
 from .plan import model_doubts, plan_suggestions
 from .publish import publish
@@ -45,6 +46,7 @@ def sync(tools: Tools, project_id: int) -> bool:
         if not kinds:
             return True
         started = time.monotonic()
+        waited = store.waiting_seconds(project_id)
         try:
             _sync(tools, project_id, kinds)
         except LabelStudioNotFoundError:
@@ -54,11 +56,15 @@ def sync(tools: Tools, project_id: int) -> bool:
         except AllabelError as error:
             failures = store.count(project_id, "failures")
             note_problem(tools, project_id, error)
+            tools.meter.count("errors", "sync", type(error).__name__)
             store.postpone(project_id, min(LONGEST_WAIT, 2.0 ** min(failures, 10)))
             logger.warning("project %d: %s (%d in a row)", project_id, type(error).__name__, failures)
             return True
-        store.set_facts(project_id, failures=0, sync_seconds=round(time.monotonic() - started, 3))
+        seconds = time.monotonic() - started
+        store.set_facts(project_id, failures=0, sync_seconds=round(seconds, 3))
         store.clear_dirty(project_id, revision)
+        if kinds & set(EVENT_KINDS.values()):
+            tools.meter.observe("event_lag_seconds", waited + seconds)
         return True
 
 

@@ -10,6 +10,7 @@ from allabel_core.prompting import Templates
 
 from ..ports import LabelStudio, LanguageModel, ProjectSettings
 from .encoder import Encoder
+from .meter import Meter
 from .ranking import Ranker
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Tools:
     label_studio_url: str
     encoder: Encoder = field(default_factory=Encoder)
     on_progress: OnProgress = _silent
+    meter: Meter = field(default_factory=Meter)
     preannotators: dict[int, tuple[object, Preannotator]] = field(default_factory=dict, repr=False)
 
     def tell(self, project_id: int, doing: str, done: int, total: int) -> None:

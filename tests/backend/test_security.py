@@ -80,7 +80,7 @@ def test_an_unforeseen_error_shows_nothing_of_itself(
     def fail(*_: object) -> bytes:
         raise RuntimeError("the secret is 42")
 
-    monkeypatch.setattr("backend.app.render_metrics", fail)
+    monkeypatch.setattr("backend.monitoring.render_metrics", fail)
     answer = client.get("/metrics", auth=(b"ann", USER[1].encode()))
     assert answer.status_code == 500
     assert answer.json() == {"detail": "Something went wrong in the backend; its log says what."}
