@@ -72,8 +72,8 @@ def _route(scope: Scope) -> str:
 
 
 def subject_of(request: Request) -> dict[str, object]:
-    """The project that a request is about, once a route has noted it."""
-    project = getattr(request.state, "project", None)
+    """The project that a request is about, once a route has noted it or it stands in the path."""
+    project = getattr(request.state, "project", request.path_params.get("project_id"))
     return {} if project is None else {"project": project}
 
 
