@@ -224,7 +224,7 @@ class ProjectSettings:
 
     budget: str = "10%"
     """How much people will annotate: a share of the tasks, such as 10%, or a number of tasks."""
-    strategy: str = "allabel"
+    strategy: str = "coverage"
     """How texts are chosen; see [Strategies](../selection.md)."""
     similarity: Literal["bm25", "sbert"] = "bm25"
     """What alike means: `bm25` (shared words), or `sbert` (sentence embeddings)."""

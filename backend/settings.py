@@ -105,7 +105,7 @@ class Settings(BaseSettings):
 
     budget: str = Field("10%", alias="BUDGET")
     """Default of the project setting `budget`."""
-    strategy: str = Field("allabel", alias="STRATEGY")
+    strategy: str = Field("coverage", alias="STRATEGY")
     """Default of the project setting `strategy`."""
     similarity: Literal["bm25", "sbert"] = Field("bm25", alias="SIMILARITY")
     """Default of the project setting `similarity`."""

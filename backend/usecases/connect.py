@@ -67,6 +67,11 @@ def with_params(settings: ProjectSettings, params: Mapping[str, Any]) -> Project
             raise InvalidInputError(
                 f"{name} must be one of {', '.join(allowed)}, not {getattr(result, name)!r}."
             )
+    if result.uncertainty != "similarity" and result.strategy != "allabel":
+        raise InvalidInputError(
+            f"uncertainty {result.uncertainty!r} is a choice of the third stage of the strategy 'allabel'; "
+            f"set strategy to 'allabel' as well, now {result.strategy!r}."
+        )
     return result
 
 

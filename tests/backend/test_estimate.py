@@ -169,7 +169,7 @@ def test_the_ledgers_averages_are_used_once_there_are_some(
 def test_the_models_own_uncertainty_costs_the_whole_pool(
     store: Store, label_studio: AnyLabelStudio, model: CountingModel
 ) -> None:
-    tools = ranked(store, label_studio, model, k=0, uncertainty="model")
+    tools = ranked(store, label_studio, model, k=0, strategy="allabel", uncertainty="model")
     assert calls(estimate(tools, PROJECT))["the rest of the budget"] == 12 + 80
 
 

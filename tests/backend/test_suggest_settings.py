@@ -59,6 +59,7 @@ def test_settings_as_people_type_them() -> None:
         ("min_confidence", "nan", "must lie between 0 and 1"),
         ("varied", "perhaps", "varied must be true or false"),
         ("demonstration_tokens", -1, "demonstration_tokens at least 0"),
+        ("uncertainty", "model", "set strategy to 'allabel' as well"),
     ],
 )
 def test_settings_that_cannot_be_used(name: str, value: object, complaint: str) -> None:

@@ -19,7 +19,7 @@ from stack import ROOT, SAMPLES, Stack, log_of
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = {"budget": "16", "window": 12, "k": 2}
+SETTINGS = {"budget": "16", "window": 12, "k": 2, "strategy": "allabel"}
 
 
 @pytest.fixture(scope="module")
