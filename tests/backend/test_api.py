@@ -22,7 +22,9 @@ PATHS = ("", "/1", "/1/queue", "/1/tasks/3", "/1/map", "/1/consistency", "/1/rev
 
 @pytest.fixture
 def tools(store: Store) -> Tools:
-    return connected(make_tools(store, AnyLabelStudio(TASKS), FullModel(spot_fruits), k=2))
+    return connected(
+        make_tools(store, AnyLabelStudio(TASKS), FullModel(spot_fruits), k=2, strategy="allabel")
+    )
 
 
 @pytest.fixture

@@ -260,7 +260,9 @@ def test_stage_three_goes_by_what_the_model_is_unsure_of(
     store: Store, label_studio: AnyLabelStudio, uncertainty: str
 ) -> None:
     model = FullModel(doubtful)
-    tools = connected(make_tools(store, label_studio, model, window=5, strategy="allabel", uncertainty=uncertainty))
+    tools = connected(
+        make_tools(store, label_studio, model, window=5, strategy="allabel", uncertainty=uncertainty)
+    )
     assert len(model.prompts) == 5, "while stage 3 is far off, nothing more is asked than otherwise"
 
     while not (stage := [entry.stage for entry in store.queue(PROJECT)[:5]]) or "uncertainty" not in stage:
@@ -295,7 +297,9 @@ def test_without_a_judgement_of_the_model_stage_three_goes_by_similarity(
     store: Store, label_studio: AnyLabelStudio
 ) -> None:
     model = FullModel(lambda prompt: entities())
-    tools = connected(make_tools(store, label_studio, model, window=20, strategy="allabel", uncertainty="model"))
+    tools = connected(
+        make_tools(store, label_studio, model, window=20, strategy="allabel", uncertainty="model")
+    )
     assert set(asked(model)) == set(TEXTS)
     ids = list(TEXTS)
     expected = select(list(TEXTS.values()), 20)

@@ -34,6 +34,7 @@ def test_settings_as_people_type_them() -> None:
         "cover_labels": True,
         "occurrences": "first",
         "min_confidence": "0.25",
+        "strategy": "allabel",
         "uncertainty": "both",
     }
     assert with_params(ProjectSettings(), typed) == ProjectSettings(
@@ -43,6 +44,7 @@ def test_settings_as_people_type_them() -> None:
         cover_labels=True,
         occurrences="first",
         min_confidence=0.25,
+        strategy="allabel",
         uncertainty="both",
     )
 
