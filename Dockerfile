@@ -1,25 +1,44 @@
-# The backend and its worker. Build with --build-arg EXTRA=-sbert for sentence embeddings.
+# Backend and worker in one image: `allabel serve` unless told otherwise. docs/containers.md has its size and settings.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
-ARG EXTRA=""
+# Where pip looks for packages, if not where it usually does; not kept in the image.
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+ARG PIP_TRUSTED_HOST
+# Anything but empty adds sentence embeddings; TORCH_INDEX is where PyTorch offers its builds for processors alone.
+ARG SBERT=
+ARG TORCH_INDEX=
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-RUN python3 -m venv /opt/allabel
-COPY requirements*.txt ./
-RUN /opt/allabel/bin/pip install --no-cache-dir -r requirements.txt \
- && if [ -n "$EXTRA" ]; then /opt/allabel/bin/pip install --no-cache-dir -r requirements${EXTRA}.txt; fi
+RUN python3 -m venv --without-pip /opt/allabel
+COPY requirements.txt requirements-cluster.txt requirements-sbert.txt ./
+RUN pip --python /opt/allabel/bin/python install -r requirements-cluster.txt
+RUN if [ -n "$SBERT" ]; then \
+      pip --python /opt/allabel/bin/python install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
+        "$(grep '^torch==' requirements-sbert.txt)" \
+      && pip --python /opt/allabel/bin/python install -r requirements-sbert.txt; \
+    fi
 COPY pyproject.toml README.md LICENSE ./
 COPY allabel_core allabel_core
 COPY backend backend
-RUN /opt/allabel/bin/pip install --no-cache-dir --no-deps .
+RUN pip --python /opt/allabel/bin/python install --no-deps .
+# A library's tests are never imported; numpy's hold a few helpers that its own code does import.
+RUN find /opt/allabel -type d -name tests -not -path '*/numpy/_core/*' -prune -exec rm -rf {} + \
+ && /opt/allabel/bin/allabel --help >/dev/null
 
 FROM ${PYTHON_IMAGE}
-RUN useradd --system --uid 10001 --no-create-home allabel
+RUN groupadd --system --gid 10001 allabel \
+ && useradd --system --uid 10001 --gid allabel --no-create-home allabel \
+ && install --directory --owner=allabel --group=allabel /var/cache/allabel
 COPY --from=build /opt/allabel /opt/allabel
-ENV PATH=/opt/allabel/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 NUMBA_CACHE_DIR=/tmp/numba
+ENV PATH=/opt/allabel/bin:$PATH HOME=/tmp HOST=0.0.0.0 PORT=9090 NUMBA_CACHE_DIR=/var/cache/allabel \
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# Machine code compiled for this processor; everything else may be read-only, but for /tmp.
+VOLUME /var/cache/allabel
 USER allabel
 EXPOSE 9090
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-  CMD ["python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9090/health', timeout=2)"]
+  CMD ["python3", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health', timeout=2)"]
 ENTRYPOINT ["allabel"]
 CMD ["serve"]

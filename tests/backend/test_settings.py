@@ -10,6 +10,13 @@ import pytest
 from backend.errors import SettingsError
 from backend.settings import SECRETS, Settings, read_settings, require_label_studio
 
+ROOT = Path(__file__).parents[2]
+SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}
+
+
+def example() -> dict[str, str]:
+    return dict(re.findall(r"^([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+
 
 def test_every_setting_has_a_default() -> None:
     settings = read_settings({})
@@ -70,7 +77,14 @@ def test_secrets_are_in_no_repr_and_no_error(name: str) -> None:
 
 
 def test_the_example_lists_every_setting_with_its_default() -> None:
-    example = (Path(__file__).parents[2] / ".env.example").read_text()
-    given = dict(re.findall(r"^([A-Z_]+)=(.*)$", example, re.MULTILINE))
-    assert given.keys() == {str(field.alias) for field in Settings.model_fields.values()}
+    given = example()
+    assert given.keys() >= SETTINGS
     assert read_settings(given) == read_settings({})
+
+
+def test_what_else_the_example_lists_is_for_containers_and_all_settings_reach_them() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    passed_on = set(re.findall(r"^    ([A-Z_]+):", compose, re.MULTILINE))
+    assert passed_on == SETTINGS
+    for name in (example().keys() - SETTINGS) - {"COMPOSE_PROFILES"}:
+        assert f"${{{name}:-" in compose
