@@ -72,7 +72,14 @@ def reply(text: str, *, finish: str = "stop", form: str = "chat", **fields: Any)
 class ScriptedLlm:
     """``faults`` are spent first, one a request; then it answers as ``abilities`` allow, with ``say``."""
 
-    def __init__(self, abilities: Abilities = Abilities(), *, delay: float = 0.0, port: int = 0) -> None:
+    def __init__(
+        self,
+        abilities: Abilities = Abilities(),
+        *,
+        delay: float = 0.0,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self.abilities = abilities
         self.delay = delay
         self.say: Callable[[Request], str] | None = None
@@ -82,6 +89,7 @@ class ScriptedLlm:
         self.connections = 0
         self.most_at_once = 0
         self._at_once = 0
+        self._host = host
         self._port = port
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -112,7 +120,7 @@ class ScriptedLlm:
 
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
-        server = await asyncio.start_server(self._connection, "127.0.0.1", self._port)
+        server = await asyncio.start_server(self._connection, self._host, self._port)
         self._port = server.sockets[0].getsockname()[1]
         self._started.set()
         await self._stop.wait()
