@@ -12,12 +12,14 @@ ARG TORCH_INDEX=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 RUN python3 -m venv --without-pip /opt/allabel
-COPY requirements.txt requirements-cluster.txt requirements-sbert.txt ./
-RUN pip --python /opt/allabel/bin/python install -r requirements-cluster.txt
-RUN if [ -n "$SBERT" ]; then \
-      pip --python /opt/allabel/bin/python install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
-        "$(grep '^torch==' requirements-sbert.txt)" \
+COPY requirements-cluster.lock requirements-sbert.lock requirements-sbert.txt requirements.txt ./
+RUN pip --python /opt/allabel/bin/python install --require-hashes -r requirements-cluster.lock
+# PyTorch's own build has other hashes than the lock file's.
+RUN if [ -n "$SBERT" ] && [ -n "$TORCH_INDEX" ]; then \
+      pip --python /opt/allabel/bin/python install --index-url "$TORCH_INDEX" "$(grep '^torch==' requirements-sbert.txt)" \
       && pip --python /opt/allabel/bin/python install -r requirements-sbert.txt; \
+    elif [ -n "$SBERT" ]; then \
+      pip --python /opt/allabel/bin/python install --require-hashes -r requirements-sbert.lock; \
     fi
 COPY pyproject.toml README.md LICENSE ./
 COPY allabel_core allabel_core

@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-demo system demo test test-fast lint lock audit check bench clean
+.PHONY: help setup setup-demo system demo test test-fast test-compose lint lock audit check bench clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -35,6 +35,9 @@ test: setup system ## all tests, on a real Label Studio, Redis, worker, model an
 test-fast: setup ## the tests that need no services
 	@$(BIN)/python -m pytest -m "not slow" -n auto --hypothesis-profile=fast $(ARGS)
 
+test-compose: setup ## the containers, run for real: needs Docker and Docker Compose
+	@ALLABEL_TEST_COMPOSE=1 $(BIN)/python -m pytest tests/compose --verbose --durations=0 $(ARGS)
+
 lint: setup ## formatting, style, types, import contracts, security of the code
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -43,7 +46,7 @@ lint: setup ## formatting, style, types, import contracts, security of the code
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive backend allabel_core
 
 lock: setup ## requirements*.lock anew: all that is deployed, with hashes
-	@for extra in "" -sbert; do \
+	@for extra in "" -cluster -sbert; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" requirements$$extra.txt --output-file requirements$$extra.lock || exit 1; \
 	done

@@ -15,14 +15,14 @@ def pins(name: str) -> dict[str, str]:
     return dict(PIN.findall((ROOT / name).read_text()))
 
 
-@pytest.mark.parametrize("extra", ["", "-sbert"])
+@pytest.mark.parametrize("extra", ["", "-cluster", "-sbert"])
 def test_make_lock_has_been_run_since_the_requirements_changed(extra: str) -> None:
     wanted = pins("requirements.txt") | pins(f"requirements{extra}.txt")
     locked = pins(f"requirements{extra}.lock")
     assert wanted == {name: locked.get(name) for name in wanted}
 
 
-@pytest.mark.parametrize("extra", ["", "-sbert"])
+@pytest.mark.parametrize("extra", ["", "-cluster", "-sbert"])
 def test_every_locked_package_bears_hashes_and_no_address(extra: str) -> None:
     text = (ROOT / f"requirements{extra}.lock").read_text()
     entries = re.split(r"^(?=[a-z0-9-]+==)", text, flags=re.MULTILINE)[1:]

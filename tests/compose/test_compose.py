@@ -65,7 +65,9 @@ class Containers:
         ]
 
     def healthy(self, *services: str) -> bool:
-        found = [one["State"].get("Health", {}).get("Status") for name in services for one in self.inspect(name)]
+        found = [
+            one["State"].get("Health", {}).get("Status") for name in services for one in self.inspect(name)
+        ]
         return bool(found) and set(found) == {"healthy"}
 
     def report(self) -> dict[str, Any]:
@@ -126,7 +128,11 @@ def wait_for(condition: Callable[[], object], *, seconds: float) -> None:
 def compose_command() -> list[str]:
     """Docker Compose, as a part of Docker or the older program of its own."""
     known = subprocess.run(["docker", "compose", "version"], capture_output=True)
-    return ["docker", "compose"] if known.returncode == 0 else [shutil.which("docker-compose") or "docker-compose"]
+    return (
+        ["docker", "compose"]
+        if known.returncode == 0
+        else [shutil.which("docker-compose") or "docker-compose"]
+    )
 
 
 def environment(directory: Path, **changes: object) -> Path:
@@ -188,7 +194,9 @@ def test_connecting_ranks_and_publishes(containers: Containers) -> None:
     containers.project_id = project_id
     studio.import_tasks(project_id, [{"data": {"text": document.text}} for document in TEXTS])
     params = {"budget": "10", "window": 8}
-    studio.connect_backend(project_id, url="http://backend:9090", title="ALLabel", extra_params=params, auth=AUTH)
+    studio.connect_backend(
+        project_id, url="http://backend:9090", title="ALLabel", extra_params=params, auth=AUTH
+    )
     wait_for(lambda: containers.backend.get(f"/api/projects/{project_id}").status_code == 200, seconds=60)
     containers.settle("ready", annotated=0, tasks=len(TEXTS), published=8)
     gold = {document.text: document.spans for document in TEXTS}
