@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-demo system demo test test-fast test-compose lint lock audit check bench clean
+.PHONY: help setup setup-demo system demo test test-fast test-compose test-package lint lock audit check bench clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -37,6 +37,9 @@ test-fast: setup ## the tests that need no services
 
 test-compose: setup ## the containers, run for real: needs Docker and Docker Compose
 	@ALLABEL_TEST_COMPOSE=1 $(BIN)/python -m pytest tests/compose --verbose --durations=0 $(ARGS)
+
+test-package: setup system ## wheel and sdist, installed into environments of their own, on every Python here
+	@ALLABEL_TEST_PACKAGE=1 $(BIN)/python -m pytest tests/packaging --verbose $(ARGS)
 
 lint: setup ## formatting, style, types, import contracts, security of the code
 	@$(BIN)/ruff format --check .

@@ -109,13 +109,18 @@ def secure_webhook(http: LabelStudioHttp, project_id: int, url: str, headers: di
             http.call("POST", "api/webhooks/", json={**wanted, "project": project_id, "url": url})
         for hook in wrong:
             http.call("PATCH", f"api/webhooks/{hook['id']}/", json={**wanted, "url": url})
-    except LabelStudioUnauthorisedError as error:
+    except (LabelStudioRejectedError, LabelStudioUnauthorisedError) as error:
         raise _explained(error) from error
     return not ours or bool(wrong)
 
 
-def _explained(error: LabelStudioUnauthorisedError) -> LabelStudioError:
+def _explained(error: LabelStudioError) -> LabelStudioError:
     """Label Studio answers 403 to an address that it may not call, as to a token without the right."""
+    if "valid URL" in str(error):
+        return LabelStudioRejectedError(
+            f"{error}. Label Studio takes no webhook to a host without a dot in its name, localhost excepted; "
+            "give this backend a name such as allabel.internal, or its IP address (BACKEND_URL)"
+        )
     if "reserved network" not in str(error):
         return error
     return LabelStudioRejectedError(

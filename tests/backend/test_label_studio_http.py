@@ -269,6 +269,12 @@ def test_an_address_that_label_studio_may_not_call_is_explained() -> None:
         studio.client().connect_backend(1, url="http://b", title="T", extra_params={}, auth=None)
 
 
+def test_an_address_that_label_studio_takes_for_none_is_explained() -> None:
+    studio = Studio(ok([]), httpx.Response(400, json={"url": ["Enter a valid URL."]}))
+    with pytest.raises(LabelStudioRejectedError, match="without a dot in its name"):
+        studio.client().secure_webhook(1, url="http://backend:9090/webhook", headers={})
+
+
 def test_a_right_that_is_missing_stays_one() -> None:
     studio = Studio(ok([]), httpx.Response(403, json={"detail": "No permission."}))
     with pytest.raises(LabelStudioUnauthorisedError, match="No permission"):

@@ -79,6 +79,7 @@ class Containers:
 
         def settled() -> bool:
             found = self.report()
+            assert not found["problem"], found["problem"]
             return found["state"] == state and all(found[name] == value for name, value in figures.items())
 
         wait_for(lambda: settled() and (time.sleep(1) or settled()), seconds=240)
@@ -195,7 +196,7 @@ def test_connecting_ranks_and_publishes(containers: Containers) -> None:
     studio.import_tasks(project_id, [{"data": {"text": document.text}} for document in TEXTS])
     params = {"budget": "10", "window": 8}
     studio.connect_backend(
-        project_id, url="http://backend:9090", title="ALLabel", extra_params=params, auth=AUTH
+        project_id, url="http://allabel.internal:9090", title="ALLabel", extra_params=params, auth=AUTH
     )
     wait_for(lambda: containers.backend.get(f"/api/projects/{project_id}").status_code == 200, seconds=60)
     containers.settle("ready", annotated=0, tasks=len(TEXTS), published=8)
