@@ -118,7 +118,7 @@ def _explained(error: LabelStudioError) -> LabelStudioError:
     """Label Studio answers 403 to an address that it may not call, as to a token without the right."""
     if "valid URL" in str(error):
         return LabelStudioRejectedError(
-            f"{error}. Label Studio takes no webhook to a host without a dot in its name, localhost excepted; "
+            f"{error}. Label Studio takes no webhook to a host without a dot in its name but localhost; "
             "give this backend a name such as allabel.internal, or its IP address (BACKEND_URL)"
         )
     if "reserved network" not in str(error):
