@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -22,6 +23,8 @@ class Project:
     sampling: str
     model_version: str
     task_count: int
+    annotation_count: int = 0
+    """Skipped ones included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,12 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Task:
+    """``updated_at``: when it or its annotations changed, by Label Studio's clock; empty if not asked."""
+
     id: int
     data: dict[str, Any]
     annotations: tuple[Annotation, ...] = ()
+    updated_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +88,16 @@ class LabelStudio(Protocol):
 
     def project(self, project_id: int) -> Project: ...
 
-    def tasks(self, project_id: int, *, on_page: Callable[[int, int], None] | None = None) -> Iterator[Task]:
-        """Every task (id and data; no annotations), in id order, page by page (done, total)."""
+    def tasks(
+        self, project_id: int, *, after: int = 0, on_page: Callable[[int, int], None] | None = None
+    ) -> Iterator[Task]:
+        """Tasks with an id above ``after`` (id, data), in id order; ``on_page(done, total)`` of these."""
 
-    def annotated_tasks(self, project_id: int) -> list[Task]:
-        """The tasks that have at least one annotation, skipped ones included, with annotations."""
+    def annotated_tasks(self, project_id: int, since: str = "") -> list[Task]:
+        """The tasks that have at least one annotation, skipped ones included, with annotations.
+
+        With ``since``, a task's ``updated_at``, at least those of them that were changed after it.
+        """
 
     def set_up_project(self, project_id: int, *, view_title: str, version: str | None) -> None:
         """Sampling mode, suggestions shown, the queue's Data Manager tab. Twice changes nothing."""
@@ -290,6 +301,38 @@ class StoredDemonstration:
             tuple(Relation(**relation) for relation in value["relations"]),
         )
         return StoredDemonstration(value["task_id"], document)
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedTask:
+    """What people have done with a task.
+
+    ``submitted_at``: first submission, empty where all have skipped it. ``annotations``: how many, skipped
+    ones included. ``document`` is None for a skipped task and for one without a usable text.
+    """
+
+    task_id: int
+    submitted_at: str
+    annotations: int
+    document: Document | None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(raw: bytes | str) -> AnnotatedTask:
+        value = json.loads(raw)
+        document = (
+            value["document"] and StoredDemonstration.from_json({**value, **value["document"]}).document
+        )
+        return AnnotatedTask(value["task_id"], value["submitted_at"], value["annotations"], document)
+
+
+def demonstrations_of(annotated: Iterable[AnnotatedTask]) -> list[StoredDemonstration]:
+    """By first submission, so that a later correction does not reshuffle the corpus."""
+    shown = [(task.submitted_at, task.task_id, task.document) for task in annotated if task.document]
+    shown.sort(key=lambda item: item[:2])
+    return [StoredDemonstration(task_id, document) for _, task_id, document in shown]
 
 
 @dataclass(frozen=True, slots=True)

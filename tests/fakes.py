@@ -69,14 +69,17 @@ class FakeLabelStudio:
 
     def project(self, project_id: int) -> Project:
         self._called("project")
-        return replace(self.known, task_count=len(self.texts))
+        annotations = sum(len(made) for task_id, made in self.annotations.items() if task_id in self.texts)
+        return replace(self.known, task_count=len(self.texts), annotation_count=annotations)
 
-    def tasks(self, project_id: int, *, on_page: Callable[[int, int], None] | None = None) -> Iterator[Task]:
+    def tasks(
+        self, project_id: int, *, after: int = 0, on_page: Callable[[int, int], None] | None = None
+    ) -> Iterator[Task]:
         self._called("tasks")
-        for task_id in sorted(self.texts):
+        for task_id in sorted(task_id for task_id in self.texts if task_id > after):
             yield Task(task_id, {"text": self.texts[task_id]})
 
-    def annotated_tasks(self, project_id: int) -> list[Task]:
+    def annotated_tasks(self, project_id: int, since: str = "") -> list[Task]:
         self._called("annotated_tasks")
         return [
             Task(task_id, {"text": self.texts[task_id]}, tuple(self.annotations[task_id]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..errors import LabelStudioNotFoundError, LabelStudioRejectedError
@@ -17,6 +18,13 @@ PREDICTIONS_PER_CALL = 500
 TASKS_PER_CALL = 1000
 # Label Studio prunes annotations by the same list of names as tasks.
 _ANNOTATION_FIELDS = "result,created_at,updated_at,was_cancelled,ground_truth,lead_time,completed_by"
+_WITH_ANNOTATIONS = f"id,data,annotations,{_ANNOTATION_FIELDS}"
+_PROJECT_FIELDS = (
+    "id,title,label_config,expert_instruction,description,sampling,model_version,task_number,"
+    "total_annotations_number,skipped_annotations_number"
+)
+OVERLAP = timedelta(seconds=3)
+"""Changes are asked for from so long before the last one seen, since they are not stored in their order."""
 
 
 class LabelStudioClient:
@@ -46,7 +54,8 @@ class LabelStudioClient:
         self._http.call("GET", "api/current-user/whoami", timeout=seconds, retries=0)
 
     def project(self, project_id: int) -> Project:
-        found = self._http.call("GET", f"api/projects/{project_id}/")
+        # Without naming fields, Label Studio counts all sorts of things: 0.6 s with 100,000 tasks, else 0.1.
+        found = self._http.call("GET", f"api/projects/{project_id}/", params={"include": _PROJECT_FIELDS})
         return Project(
             id=found["id"],
             title=found["title"] or "",
@@ -56,24 +65,31 @@ class LabelStudioClient:
             sampling=found["sampling"] or "",
             model_version=found["model_version"] or "",
             task_count=found["task_number"] or 0,
+            annotation_count=found["total_annotations_number"] + found["skipped_annotations_number"],
         )
 
-    def tasks(self, project_id: int, *, on_page: Callable[[int, int], None] | None = None) -> Iterator[Task]:
-        """Every task (id and data), in id order; ``on_page(done, total)`` after each page.
+    def tasks(
+        self, project_id: int, *, after: int = 0, on_page: Callable[[int, int], None] | None = None
+    ) -> Iterator[Task]:
+        """The tasks (id and data) with an id above ``after``, in id order; ``on_page(done, total)`` of these.
 
         Each page starts after the last id, so that tasks deleted meanwhile shift none out of sight.
         """
-        for found in self._pages(project_id, "id,data", on_page=on_page):
+        for found in self._pages(project_id, "id,data", after=after, on_page=on_page):
             yield Task(found["id"], found["data"])
 
-    def annotated_tasks(self, project_id: int) -> list[Task]:
-        """The tasks with at least one annotation, skipped ones included, in id order."""
-        include = f"id,data,annotations,{_ANNOTATION_FIELDS}"
+    def annotated_tasks(self, project_id: int, since: str = "") -> list[Task]:
+        """The tasks with at least one annotation, skipped ones included, in id order.
+
+        With ``since``, those changed after it or shortly before: Label Studio takes 5 ms for each task
+        with annotations, hence a minute for ten thousand.
+        """
+        changed = [_above("updated_at", _before(since), kind="Datetime")] if since else []
         # `total_annotations` leaves skipped ones out, and filters are all AND or all OR.
         found = {
-            task["id"]: Task(task["id"], task["data"], tuple(map(_annotation, task["annotations"])))
+            task["id"]: _task(task)
             for count in ("total_annotations", "cancelled_annotations")
-            for task in self._pages(project_id, include, above_zero=count)
+            for task in self._pages(project_id, _WITH_ANNOTATIONS, where=[_above(count, 0), *changed])
         }
         return [found[task_id] for task_id in sorted(found)]
 
@@ -86,21 +102,18 @@ class LabelStudioClient:
         project_id: int,
         include: str,
         *,
-        above_zero: str | None = None,
+        where: Sequence[Mapping[str, Any]] = (),
+        after: int = 0,
         on_page: Callable[[int, int], None] | None = None,
     ) -> Iterator[dict[str, Any]]:
-        last = done = 0
+        last, done = after, 0
         while True:
-            above = {"id": last, **({above_zero: 0} if above_zero else {})}
-            filters = [
-                {"filter": f"filter:tasks:{column}", "operator": "greater", "type": "Number", "value": value}
-                for column, value in above.items()
-            ]
+            filters = [_above("id", last), *where]
             query = {"filters": {"conjunction": "and", "items": filters}, "ordering": ["tasks:id"]}
             parameters = {
                 "project": project_id,
                 "page_size": PAGE_SIZE,
-                "fields": "all" if above_zero else "task_only",
+                "fields": "all" if where else "task_only",
                 "include": include,
                 "query": json.dumps(query),
             }
@@ -242,6 +255,20 @@ def _trouble(backend: Mapping[str, Any]) -> str:
     if backend["state"] == "CO":
         return ""
     return str(backend["error_message"] or backend["readable_state"])
+
+
+def _above(column: str, value: object, *, kind: str = "Number") -> dict[str, Any]:
+    return {"filter": f"filter:tasks:{column}", "operator": "greater", "type": kind, "value": value}
+
+
+def _before(moment: str) -> str:
+    return (datetime.fromisoformat(moment) - OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _task(found: Mapping[str, Any]) -> Task:
+    return Task(
+        found["id"], found["data"], tuple(map(_annotation, found["annotations"])), found["updated_at"]
+    )
 
 
 def _annotation(found: Mapping[str, Any]) -> Annotation:

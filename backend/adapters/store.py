@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from hashlib import sha256
 from threading import Event, Thread
 from typing import Any, cast
 
@@ -17,10 +16,19 @@ from redis import Redis
 from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 
-from ..ports import NotedError, ProgressNote, ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
+from ..ports import (
+    AnnotatedTask,
+    NotedError,
+    ProgressNote,
+    ProjectSettings,
+    QueueEntry,
+    StoredDemonstration,
+    Suggestion,
+    demonstrations_of,
+)
 from .store_figures import StoredFigures
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when a stored value changes its form; an older store is emptied and rebuilt, never misread."""
 
 QUIET_SECONDS = 0.5
@@ -59,15 +67,19 @@ return 0
 _CLAIM_WANTED = """
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1e6
-local claimed = {}
-for _, task in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  if #claimed >= tonumber(ARGV[1]) then break end
-  local expiry = redis.call('ZSCORE', KEYS[2], task)
-  if not expiry or tonumber(expiry) < now then
-    redis.call('ZADD', KEYS[2], now + ARGV[2], task)
-    claimed[#claimed + 1] = task
+local claimed, start, step = {}, 0, 200
+repeat
+  local tasks = redis.call('ZRANGE', KEYS[1], start, start + step - 1)
+  for _, task in ipairs(tasks) do
+    if #claimed >= tonumber(ARGV[1]) then break end
+    local expiry = redis.call('ZSCORE', KEYS[2], task)
+    if not expiry or tonumber(expiry) < now then
+      redis.call('ZADD', KEYS[2], now + ARGV[2], task)
+      claimed[#claimed + 1] = task
+    end
   end
-end
+  start = start + step
+until #tasks < step or #claimed >= tonumber(ARGV[1])
 return claimed
 """
 
@@ -182,6 +194,10 @@ class Store(StoredFigures):
             kinds, revision = pipe.execute()
         return {kind.decode() for kind in kinds}, int(revision or 0)
 
+    def marked_at(self, project_id: int, kind: str) -> int:
+        """The revision of the newest mark of this kind; 0 where there is none."""
+        return int(self.redis.zscore(self._key(project_id, "dirty"), kind) or 0)
+
     def clear_dirty(self, project_id: int, revision: int) -> bool:
         """Forget the marks up to ``revision``; True where none has come in since."""
         keys = [self._key(project_id, "dirty"), self._key(project_id, "facts"), "allabel:due"]
@@ -256,36 +272,80 @@ class Store(StoredFigures):
             task_id: text.decode() for task_id, text in zip(task_ids, raw, strict=True) if text is not None
         }
 
-    def add_texts(self, project_id: int, texts: Mapping[int, str]) -> None:
-        if texts:
-            self.redis.hset(self._key(project_id, "texts"), mapping=cast(Any, texts))
+    def task_ids(self, project_id: int) -> list[int]:
+        """Of all tasks that have been read, those without a usable text included, in id order."""
+        with self.redis.pipeline() as pipe:
+            pipe.hkeys(self._key(project_id, "texts"))
+            pipe.smembers(self._key(project_id, "unusable"))
+            usable, unusable = pipe.execute()
+        return sorted({*map(int, usable), *map(int, unusable)})
 
-    def replace_texts(self, project_id: int, texts: Mapping[int, str]) -> None:
-        known = {int(key) for key in cast(list[bytes], self.redis.hkeys(self._key(project_id, "texts")))}
-        self.add_texts(project_id, texts)
-        self._drop(project_id, "texts", known - texts.keys())
+    def task_counts(self, project_id: int) -> tuple[int, int]:
+        """(tasks with a text, tasks without a usable one)."""
+        with self.redis.pipeline() as pipe:
+            pipe.hlen(self._key(project_id, "texts"))
+            pipe.scard(self._key(project_id, "unusable"))
+            texts, unusable = pipe.execute()
+        return texts, unusable
+
+    def add_texts(self, project_id: int, texts: Mapping[int, str], unusable: Iterable[int] = ()) -> None:
+        with self.redis.pipeline() as pipe:
+            if texts:
+                pipe.hset(self._key(project_id, "texts"), mapping=cast(Any, texts))
+                pipe.srem(self._key(project_id, "unusable"), *texts)
+            if without := list(unusable):
+                pipe.hdel(self._key(project_id, "texts"), *map(str, without))
+                pipe.sadd(self._key(project_id, "unusable"), *without)
+            pipe.execute()
 
     # The queue and what it was built from
 
-    def queue(self, project_id: int) -> list[QueueEntry]:
-        raw = self.redis.get(self._key(project_id, "queue"))
-        return [QueueEntry(**entry) for entry in json.loads(cast(bytes, raw))] if raw else []
+    def queue(self, project_id: int, most: int = 0) -> list[QueueEntry]:
+        """The whole queue, or its first ``most`` entries."""
+        raw = cast(list[bytes], self.redis.lrange(self._key(project_id, "queue"), 0, most - 1))
+        return [QueueEntry(**json.loads(entry)) for entry in raw]
+
+    def queue_length(self, project_id: int) -> int:
+        return self.redis.llen(self._key(project_id, "queue"))
 
     def save_queue(self, project_id: int, queue: Iterable[QueueEntry]) -> None:
-        self.redis.set(self._key(project_id, "queue"), json.dumps([asdict(entry) for entry in queue]))
+        key = self._key(project_id, "queue")
+        entries = [json.dumps(asdict(entry)) for entry in queue]
+        with self.redis.pipeline() as pipe:
+            pipe.delete(key)
+            for start in range(0, len(entries), 1000):
+                pipe.rpush(key, *entries[start : start + 1000])
+            pipe.execute()
+
+    def annotated(self, project_id: int) -> dict[int, AnnotatedTask]:
+        """What people have done, by task."""
+        raw = cast(list[bytes], self.redis.hvals(self._key(project_id, "annotated")))
+        return {task.task_id: task for task in map(AnnotatedTask.from_json, raw)}
+
+    def save_annotated(
+        self, project_id: int, changed: Iterable[AnnotatedTask], gone: Iterable[int], until: str
+    ) -> None:
+        """``until``: the newest change of Label Studio's that is in it."""
+        key = self._key(project_id, "annotated")
+        mapping = {str(task.task_id): task.to_json() for task in changed}
+        dropped = [str(task_id) for task_id in gone]
+        with self.redis.pipeline() as pipe:
+            if mapping:
+                pipe.hset(key, mapping=cast(Any, mapping))
+            if dropped:
+                pipe.hdel(key, *dropped)
+            if mapping or dropped:
+                pipe.hincrby(self._key(project_id, "facts"), "annotated_version", 1)
+            pipe.hset(self._key(project_id, "facts"), "annotated_until", until)
+            pipe.execute()
 
     def demonstrations(self, project_id: int) -> list[StoredDemonstration]:
-        raw = self.redis.get(self._key(project_id, "demonstrations"))
-        return [StoredDemonstration.from_json(item) for item in json.loads(cast(bytes, raw))] if raw else []
+        """In the order in which they were annotated."""
+        return demonstrations_of(self.annotated(project_id).values())
 
     def demonstrations_version(self, project_id: int) -> str:
         """Changes with every change of the demonstrations."""
-        raw = cast("bytes | None", self.redis.get(self._key(project_id, "demonstrations")))
-        return sha256(raw or b"").hexdigest()
-
-    def save_demonstrations(self, project_id: int, demonstrations: Iterable[StoredDemonstration]) -> None:
-        value = json.dumps([demonstration.to_json() for demonstration in demonstrations])
-        self.redis.set(self._key(project_id, "demonstrations"), value)
+        return self.fact(project_id, "annotated_version") or ""
 
     # Suggestions
 
@@ -295,6 +355,9 @@ class Store(StoredFigures):
             int(member)
             for member in cast(list[bytes], self.redis.zrange(self._key(project_id, "wanted"), 0, -1))
         ]
+
+    def wanted_count(self, project_id: int) -> int:
+        return self.redis.zcard(self._key(project_id, "wanted"))
 
     def replace_wanted(self, project_id: int, task_ids: Sequence[int]) -> None:
         """Keeps what a person waits for right now."""
@@ -336,6 +399,10 @@ class Store(StoredFigures):
 
     def suggestions(self, project_id: int, task_ids: Sequence[int]) -> dict[int, Suggestion]:
         return self._suggestions(project_id, "suggestions", task_ids)
+
+    def suggested(self, project_id: int) -> set[int]:
+        """The tasks that have a suggestion, published or not."""
+        return set(map(int, cast(list[bytes], self.redis.hkeys(self._key(project_id, "suggestions")))))
 
     def drop_suggestions(self, project_id: int, task_ids: Iterable[int]) -> None:
         self._drop(project_id, "suggestions", task_ids)
@@ -417,8 +484,10 @@ class Store(StoredFigures):
     def forget_tasks(self, project_id: int, task_ids: Iterable[int]) -> None:
         """Deleted in Label Studio: nothing of them remains here."""
         gone = list(task_ids)
-        for name in ("texts", "suggestions", "shown"):
+        for name in ("texts", "suggestions", "shown", "annotated"):
             self._drop(project_id, name, gone)
         if gone:
+            self.redis.hincrby(self._key(project_id, "facts"), "annotated_version", 1)
             self.redis.srem(self._key(project_id, "late"), *gone)
+            self.redis.srem(self._key(project_id, "unusable"), *gone)
         self.no_longer_wanted(project_id, gone)

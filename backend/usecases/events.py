@@ -13,8 +13,8 @@ KINDS = {
     "ANNOTATIONS_CREATED": "annotations",
     "ANNOTATION_UPDATED": "annotations",
     "ANNOTATIONS_DELETED": "annotations",
-    "TASKS_CREATED": "tasks",
-    "TASKS_DELETED": "tasks",
+    "TASKS_CREATED": "new_tasks",
+    "TASKS_DELETED": "new_tasks",
     "PROJECT_UPDATED": "project",
 }
 
@@ -45,5 +45,7 @@ def _take(tools: Tools, event: Event) -> bool:
     kind = KINDS.get(event.action)
     if kind is None:
         return False
+    if event.action == "TASKS_DELETED":
+        store.forget_tasks(event.project_id, event.task_ids)
     store.mark_dirty(event.project_id, kind)
     return True

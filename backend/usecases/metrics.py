@@ -45,7 +45,7 @@ class _Collector:
             for number, values in facts.items():
                 counter.add_metric([str(number)], float(values.get(name, 0)))
             yield counter
-        wanted = {number: len(store.wanted(number)) for number in projects}
+        wanted = {number: store.wanted_count(number) for number in projects}
         yield _by_project("wanted_suggestions", "Tasks that wait for the model.", wanted)
         waiting = {number: store.waiting_seconds(number) for number in projects}
         yield _by_project("event_waiting_seconds", "Age of the oldest change not taken in yet.", waiting)

@@ -32,17 +32,18 @@ def plan_suggestions(
     store = tools.store
     settings = store.settings(project_id)
     finishing = bool(store.fact(project_id, "finishing"))
-    texts = store.texts(project_id)
+    known_tasks = set(store.task_ids(project_id))
     done = skipped | {shown.task_id for shown in corpus}
     ahead = [entry.task_id for entry in (queue if finishing else queue[: settings.window])]
-    ahead += sorted(store.late(project_id) & texts.keys() - done - set(ahead))
-    found = store.suggestions(project_id, [task_id for task_id in texts if task_id not in done])
+    ahead += sorted(store.late(project_id) & known_tasks - done - set(ahead))
+    texts = store.some_texts(project_id, ahead)
+    found = store.suggestions(project_id, sorted(store.suggested(project_id) - done))
     preannotator = Preannotator.of_project(tools, project_id)
 
     elsewhere = found.keys() - set(ahead)
     outdated = [t for t in elsewhere if preannotator.basis(found[t].demonstrations) != found[t].basis]
     store.drop_suggestions(project_id, outdated)
-    known = {task_id: found[task_id] for task_id in ahead if task_id in found}
+    known = {task_id: found[task_id] for task_id in ahead if task_id in found and task_id in texts}
     if finishing:
         stale = _stale_while_finishing(tools, project_id, preannotator, known, texts)
     else:
@@ -51,7 +52,7 @@ def plan_suggestions(
     probes: list[int] = []
     if asks_model(settings) and any(entry.stage == "uncertainty" for entry in queue[: settings.window]):
         gone = found.keys() - set(outdated)
-        probes = [t for t in texts if t not in done and t not in gone and t not in missing]
+        probes = sorted(known_tasks - done - gone - set(missing))
     store.replace_wanted(project_id, [*missing, *stale, *probes])
     fresh = [made for task_id, made in known.items() if task_id not in set(stale)]
     _present_anew(tools, project_id, corpus, fresh, settings)

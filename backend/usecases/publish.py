@@ -36,7 +36,7 @@ def publish(tools: Tools, project_id: int) -> str | None:
         ready = ready_suggestions(tools, project_id)
         published = store.published(project_id)
         window = store.settings(project_id).window
-        complete = not store.wanted(project_id)
+        complete = not store.wanted_count(project_id)
         if not _worth_publishing(ready, published, complete=complete, window=window):
             return None
         label_studio = tools.label_studio
@@ -64,14 +64,14 @@ def ready_suggestions(tools: Tools, project_id: int) -> list[Suggestion]:
     remaining tasks, the least confident first.
     """
     store = tools.store
-    queue = [entry.task_id for entry in store.queue(project_id)]
     if store.fact(project_id, "finishing"):
-        found = store.suggestions(project_id, queue)
-        if len(found) < len(queue) or store.wanted(project_id):
+        if store.wanted_count(project_id):
             return []
-        return sorted(found.values(), key=_least_confident_first)
+        queue = [entry.task_id for entry in store.queue(project_id)]
+        found = store.suggestions(project_id, queue)
+        return sorted(found.values(), key=_least_confident_first) if len(found) == len(queue) else []
     size = store.settings(project_id).window
-    window = queue[:size]
+    window = [entry.task_id for entry in store.queue(project_id, size)]
     found = store.suggestions(project_id, window)
     ready = [found[task_id] for task_id in takewhile(found.__contains__, window)]
     if len(ready) < min(MIN_READY, len(window)):

@@ -56,7 +56,7 @@ def suggest(tools: Tools, project_id: int) -> None:
     if store.fact(project_id, "state") == "capped" or store.fact(project_id, "capped") == "1":
         store.set_facts(project_id, state=queue_state(tools, project_id))
     publish(tools, project_id)
-    if not store.wanted(project_id):
+    if not store.wanted_count(project_id):
         # Where the queue goes by the model's doubts, they are to be ranked by now.
         store.mark_dirty(project_id, "doubts" if asks_model(store.settings(project_id)) else "suggestions")
 
@@ -107,13 +107,10 @@ def _keep(
 def _progress(tools: Tools, project_id: int) -> tuple[int, int]:
     """(tasks of the queue's front with a suggestion, tasks of the queue's front)."""
     store = tools.store
-    queue = store.queue(project_id)
-    ahead = (
-        len(queue)
-        if store.fact(project_id, "finishing")
-        else min(len(queue), store.settings(project_id).window)
-    )
-    return ahead - min(ahead, len(store.wanted(project_id))), ahead
+    ahead = store.queue_length(project_id)
+    if not store.fact(project_id, "finishing"):
+        ahead = min(ahead, store.settings(project_id).window)
+    return ahead - min(ahead, store.wanted_count(project_id)), ahead
 
 
 def _note_failures(

@@ -5,22 +5,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from allabel_core.errors import AllabelError
 
-from ..errors import LabelConfigError, LabelStudioNotFoundError
-from ..labeling.label_config import LabelingInterface, parse_label_config
-from ..labeling.results import document_from_annotation
-from ..ports import Annotation, Project, QueueEntry, StoredDemonstration, Task
+from ..errors import LabelStudioNotFoundError
+from ..labeling.label_config import parse_label_config
+from ..ports import Project, QueueEntry
 from .connect import describe_progress, set_up
+from .corpus import Corpus, read_annotations
 from .events import KINDS as EVENT_KINDS
 from .insight import look
 from .plan import model_doubts, plan_suggestions
+from .pool import update_texts
 from .publish import publish
 from .ranking import reading_budget
 from .remedies import note_problem
-from .texts import readable_text
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -76,19 +75,13 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     interface = parse_label_config(project.label_config)
     if "setup" in kinds:
         set_up(tools, project)
-    facts = store.facts(project_id)
-    known = int(facts.get("tasks", -1)) + int(facts.get("unusable_tasks", 0))
-    new_config = facts.get("label_config") != project.label_config
-    must_read = "tasks" in kinds or known != project.task_count or new_config
-    if must_read:
-        store.set_facts(project_id, state="reading")
-        read_texts(tools, project_id, interface)
+    read = update_texts(tools, project, interface, new_tasks="new_tasks" in kinds)
+    before = store.done(project_id)
+    corpus = read_annotations(tools, project, interface, anew=read == "all")
     store.set_facts(
         project_id, label_config=project.label_config, instructions=project.instructions, title=project.title
     )
-    before = store.done(project_id)
-    corpus = read_annotations(tools, project_id, interface)
-    if kinds <= CHECKS and corpus.done == before and not must_read:
+    if kinds <= CHECKS and corpus.done == before and not read:
         queue = store.queue(project_id)
     else:
         queue = _rank(tools, project_id, corpus)
@@ -106,65 +99,6 @@ def _same_task(facts: Mapping[str, str], project: Project) -> bool:
         project.label_config,
         project.instructions,
     )
-
-
-def read_texts(tools: Tools, project_id: int, interface: LabelingInterface) -> None:
-    """Fill the store with every task's text; tasks that are gone leave it."""
-    store = tools.store
-
-    def on_page(done: int, total: int) -> None:
-        tools.tell(project_id, "reading tasks", done, total)
-
-    texts: dict[int, str] = {}
-    unusable, reason = 0, ""
-    for task in tools.label_studio.tasks(project_id, on_page=on_page):
-        try:
-            texts[task.id] = readable_text(tools, interface, task.data)
-        except LabelConfigError as error:
-            unusable += 1
-            reason = reason or str(error)
-    store.forget_tasks(project_id, store.texts(project_id).keys() - texts.keys())
-    store.add_texts(project_id, texts)
-    store.set_facts(project_id, unusable_tasks=unusable, unusable_reason=reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Corpus:
-    """What people have done: demonstrations in annotation order, and the tasks they skipped."""
-
-    demonstrations: list[StoredDemonstration]
-    skipped: set[int]
-
-    @property
-    def done(self) -> set[int]:
-        return self.skipped | {shown.task_id for shown in self.demonstrations}
-
-
-def read_annotations(tools: Tools, project_id: int, interface: LabelingInterface) -> Corpus:
-    """The demonstrations as Label Studio holds them now."""
-    store = tools.store
-    tasks = tools.label_studio.annotated_tasks(project_id)
-    texts = store.some_texts(project_id, [task.id for task in tasks])
-    skipped = {task.id for task in tasks if chosen_annotation(task) is None}
-    demonstrations = [
-        StoredDemonstration(task.id, document_from_annotation(interface, texts[task.id], annotation.result))
-        for task in sorted(tasks, key=_annotation_order)
-        if task.id in texts and (annotation := chosen_annotation(task))
-    ]
-    store.save_demonstrations(project_id, demonstrations)
-    return Corpus(demonstrations, skipped)
-
-
-def chosen_annotation(task: Task) -> Annotation | None:
-    """The annotation that counts: a ground truth, else the newest submitted; None if all were skipped."""
-    submitted = [annotation for annotation in task.annotations if not annotation.cancelled]
-    return max(submitted, key=lambda a: (a.ground_truth, a.updated_at, a.id), default=None)
-
-
-def _annotation_order(task: Task) -> tuple[str, int]:
-    """By first submission, so that a later correction does not reshuffle the corpus."""
-    submitted = [annotation.created_at for annotation in task.annotations if not annotation.cancelled]
-    return min(submitted, default=""), task.id
 
 
 def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
@@ -199,11 +133,11 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
 def queue_state(tools: Tools, project_id: int) -> str:
     """ready, suggesting, budget_used, finishing, finished, or capped: the cap on spending is reached."""
     store = tools.store
-    wanted = bool(store.wanted(project_id))
+    wanted = store.wanted_count(project_id) > 0
     if wanted and store.fact(project_id, "capped") == "1":
         return "capped"
     if store.fact(project_id, "finishing"):
         return "finishing" if wanted else "finished"
-    if not store.queue(project_id):
+    if not store.queue_length(project_id):
         return "budget_used"
     return "suggesting" if wanted else "ready"

@@ -39,12 +39,16 @@ class AnyLabelStudio(FakeLabelStudio):
         self.files = files or {}
         self.known = replace(self.known, label_config=label_config)
 
-    def tasks(self, project_id: int, *, on_page: Callable[[int, int], None] | None = None) -> Iterator[Task]:
+    def tasks(
+        self, project_id: int, *, after: int = 0, on_page: Callable[[int, int], None] | None = None
+    ) -> Iterator[Task]:
         yield from (
-            Task(task_id, self.data[task_id]) for task_id in sorted(self.data) if task_id in self.texts
+            Task(task_id, self.data[task_id])
+            for task_id in sorted(self.data)
+            if task_id in self.texts and task_id > after
         )
 
-    def annotated_tasks(self, project_id: int) -> list[Task]:
+    def annotated_tasks(self, project_id: int, since: str = "") -> list[Task]:
         return [
             Task(task_id, self.data[task_id], tuple(self.annotations[task_id]))
             for task_id in sorted(self.annotations)

@@ -10,7 +10,7 @@ from redis import Redis
 from allabel_core.types import Document, Relation, Span
 from backend.adapters import store as store_module
 from backend.adapters.store import Store
-from backend.ports import ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
+from backend.ports import AnnotatedTask, ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
 
 PROJECT = 7
 
@@ -123,12 +123,14 @@ def test_records_survive_the_round_trip(store: Store) -> None:
 
     store.save_settings(PROJECT, settings)
     store.save_queue(PROJECT, queue)
-    store.save_demonstrations(PROJECT, [StoredDemonstration(9, document)])
+    annotated = [AnnotatedTask(8, "2026-01-02", 2, None), AnnotatedTask(9, "2026-01-01", 1, document)]
+    store.save_annotated(PROJECT, annotated, [], "2026-01-03")
     store.save_suggestions(PROJECT, [suggestion])
     store.save_published(PROJECT, {3: "x", 1: "y"})
 
     assert store.settings(PROJECT) == settings
     assert store.queue(PROJECT) == queue
+    assert store.annotated(PROJECT) == {task.task_id: task for task in annotated}
     assert store.demonstrations(PROJECT) == [StoredDemonstration(9, document)]
     assert store.suggestions(PROJECT, [3, 4]) == {3: suggestion}
     assert list(store.published(PROJECT).items()) == [(3, "x"), (1, "y")]

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -134,6 +135,35 @@ def test_a_project_and_its_tasks_are_read(client: LabelStudioClient, project: tu
     assert [task.id for task in tasks] == ids
     assert tasks[3].data == {"text": "task 3"}
     assert client.annotated_tasks(project_id) == []
+
+
+def test_reading_goes_on_after_an_id(client: LabelStudioClient, project: tuple[int, list[int]]) -> None:
+    project_id, ids = project
+    seen: list[tuple[int, int]] = []
+    tasks = client.tasks(project_id, after=ids[4], on_page=lambda done, total: seen.append((done, total)))
+    assert [task.id for task in tasks] == ids[5:]
+    assert seen == [(15, 15)]
+
+
+def test_annotations_changed_since_a_moment_are_read_alone(
+    client: LabelStudioClient,
+    project: tuple[int, list[int]],
+    raw: httpx.Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(adapter, "OVERLAP", timedelta(0))
+    project_id, ids = project
+    for task_id in ids[:3]:
+        client.submit_annotation(task_id, [])
+    assert client.project(project_id).annotation_count == 3
+    moment = max(task.updated_at for task in client.annotated_tasks(project_id))
+    assert client.annotated_tasks(project_id, moment) == []
+
+    client.submit_annotation(ids[7], [], skip=True)
+    [corrected] = client.annotated_tasks(project_id)[1].annotations
+    raw.patch(f"/api/annotations/{corrected.id}/", json={"result": []}).raise_for_status()
+    assert [task.id for task in client.annotated_tasks(project_id, moment)] == [ids[1], ids[7]]
+    assert client.project(project_id).annotation_count == 4
 
 
 def test_tasks_deleted_while_we_read_hide_no_other(
