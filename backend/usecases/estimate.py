@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
@@ -57,27 +57,32 @@ def estimate(tools: Tools, project_id: int) -> Estimate:
         raise InvalidInputError("No model is configured: set OPENAI_API_KEY or OPENAI_BASE_URL.")
     if "budget" not in (facts := store.facts(project_id)):
         raise InvalidInputError(f"Project {project_id} has not been ranked yet; is a worker running?")
-    # Nearest by words: close enough for counting tokens, and no model to load.
-    settings = replace(store.settings(project_id), retrieval="bm25")
-    texts = store.texts(project_id)
+    settings = _by_words(store.settings(project_id))
+    task_ids = store.task_ids(project_id)
+    texts = store.some_texts(project_id, _spread(task_ids))
     annotated, budget = int(facts["annotated"]), int(facts["budget"])
     queue = [entry.task_id for entry in store.queue(project_id)]
-    per_call = _per_call(tools, model, project_id, settings, [texts[t] for t in _spread(texts)])
-    wanted = store.wanted(project_id)
+    per_call = _per_call(tools, model, project_id, settings, list(texts.values()))
     finishing = bool(facts.get("finishing"))
     open_queue = [] if finishing else queue[settings.window :]
-    asked = store.suggestions(project_id, list(texts))
+    asked = store.suggested(project_id)
     again = 0.0 if finishing else _asked_again(settings, annotated, budget)
     probes = asks_model(settings) and not finishing
-    rest = 0 if finishing else max(0, len(texts) - max(budget, annotated))
+    rest = 0 if finishing else max(0, store.task_counts(project_id)[0] - max(budget, annotated))
     unprobed = max(0, rest - len(asked)) if probes else 0
     counts = (
-        ("to finish" if finishing else "the window", float(len(wanted))),
+        ("to finish" if finishing else "the window", float(store.wanted_count(project_id))),
         ("the rest of the budget", sum(t not in asked for t in open_queue) + again + unprobed),
         ("finish, afterwards", float(rest)),
     )
     costs = tuple(_cost(model, what, n * per_call.parts * tools.samples, per_call) for what, n in counts)
     return Estimate(project_id, per_call.basis, costs)
+
+
+def _by_words(settings: ProjectSettings) -> ProjectSettings:
+    """Demonstrations found by words: close enough for counting tokens, and no model to load."""
+    chosen = settings.similarity if settings.retrieval == "similarity" else settings.retrieval
+    return settings if chosen == "bm25" else replace(settings, retrieval="bm25")
 
 
 def _asked_again(settings: ProjectSettings, annotated: int, budget: int) -> float:
@@ -89,8 +94,7 @@ def _asked_again(settings: ProjectSettings, annotated: int, budget: int) -> floa
     )
 
 
-def _spread(task_ids: Iterable[int]) -> list[int]:
-    ids = list(task_ids)
+def _spread(ids: Sequence[int]) -> Sequence[int]:
     return ids[:: max(1, len(ids) // SAMPLE_TEXTS)][:SAMPLE_TEXTS]
 
 
