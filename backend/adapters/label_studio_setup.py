@@ -17,6 +17,26 @@ _SETTINGS = {
     "evaluate_predictions_automatically": False,
 }
 
+# What is left is the place in the queue and the text, which would else be far off to the right.
+_HIDDEN_COLUMNS = (
+    "inner_id",
+    "completed_at",
+    "total_annotations",
+    "cancelled_annotations",
+    "annotators",
+    "annotations_results",
+    "annotations_ids",
+    "predictions_model_versions",
+    "predictions_results",
+    "file_upload",
+    "storage_filename",
+    "created_at",
+    "updated_at",
+    "updated_by",
+    "avg_lead_time",
+    "draft_exists",
+)
+
 
 def set_up_project(http: LabelStudioHttp, project_id: int, view_title: str) -> None:
     """Sampling mode, suggestions shown, and the Data Manager tab ``view_title``: the queue in order."""
@@ -53,10 +73,7 @@ def _tab(title: str) -> dict[str, Any]:
             "conjunction": "and",
             "items": [none_of("total_annotations"), none_of("cancelled_annotations")],
         },
-        "hiddenColumns": {
-            "explore": ["tasks:annotations_results", "tasks:annotations_ids", "tasks:predictions_results"],
-            "labeling": [],
-        },
+        "hiddenColumns": {"explore": [f"tasks:{name}" for name in _HIDDEN_COLUMNS], "labeling": []},
     }
 
 
