@@ -101,10 +101,12 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
 
     @router.get("/health")
     async def health() -> dict[str, str]:
+        """Whether the backend runs; says nothing of Redis, the worker or the model."""
         return {"status": "UP", "model_class": MODEL_CLASS}
 
     @router.get("/", response_model=dict[str, str])
     async def root(request: Request) -> dict[str, str] | Response:
+        """The same; browsers are led to the pages."""
         # People's browsers, unlike Label Studio, ask for a page.
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/projects", 303, headers={"Vary": "Accept"})
@@ -113,6 +115,7 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
 
     @router.post("/setup", dependencies=guarded)
     def setup(body: SetupBody, request: Request) -> dict[str, str]:
+        """Label Studio connects a project, or asks for the version of what is published."""
         request.state.project = body.project
         if body.label_config:
             parse_label_config(body.label_config)
@@ -122,6 +125,7 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
 
     @router.post("/predict", dependencies=guarded)
     async def predictions(body: PredictBody, request: Request) -> dict[str, list[dict[str, Any]]]:
+        """Suggestions, one per task in the order given; those not made yet are waited for, 85 s at most."""
         request.state.project = body.project
         tasks = [(task.id, task.data) for task in body.tasks]
         answer = partial(predict, tools, body.project, tasks, label_config=body.label_config)
@@ -129,6 +133,7 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
 
     @router.post("/webhook", status_code=202)
     def webhook(body: WebhookBody, request: Request) -> dict[str, str]:
+        """Something has changed in a project; 'ignored' where it is nothing to us."""
         # Label Studio sends START_TRAINING with the connection's credentials, everything else with
         # the headers that set-up put into its webhook.
         trusted = same_secret(request.headers.get(SECRET_HEADER, ""), tools.webhook_secret)
@@ -140,6 +145,7 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
 
     @router.get("/versions", dependencies=guarded)
     def versions(project: ProjectId | None = None) -> dict[str, list[str]]:
+        """The version that is published."""
         version = tools.store.fact(project, "version") if project else None
         return {"versions": [version] if version else []}
 

@@ -22,6 +22,7 @@ from typer.main import get_command
 from backend.app import create_app
 from backend.cli import app
 from backend.ports import ProjectSettings
+from backend.problems import RESPONSES
 from backend.settings import SECRETS, Settings, read_settings
 
 FOLDER = Path(__file__).parent
@@ -128,63 +129,88 @@ def _command(name: str, command: Any) -> Iterator[str]:
 
 def http_page() -> str:
     described = create_app(read_settings({}), tools=_NO_TOOLS).openapi()
+    errors = [f"| {status} | {found['description']} |" for status, found in RESPONSES.items()]
     parts = [
         "# HTTP interface\n",
-        "What Label Studio calls, and what monitoring asks. `GET /openapi.json` of a running backend gives "
-        "the same as OpenAPI. Where `BASIC_AUTH_USER` is set, all but `/` and `/health` ask for it; webhooks "
-        'bear the header `X-ALLabel-Secret` in its place. Errors are JSON: `{"detail": "what to do"}`.\n',
+        "`GET /openapi.json` of a running backend tells the same to programs. Where `BASIC_AUTH_USER` is "
+        "set, every address but `/health` asks for it; webhooks bear the header `X-ALLabel-Secret` in its "
+        "place.\n",
+        'Errors are JSON, `{"detail": "what is wrong and what to do"}`, with one of these statuses:\n',
+        "| status | meaning |\n|---|---|",
+        *errors,
+        "",
     ]
     for path, operations in described["paths"].items():
         for method, operation in operations.items():
-            parts += _operation(method, path, operation, described.get("components", {}).get("schemas", {}))
+            parts += _operation(method, path, operation)
+    parts.append("## Shapes\n")
+    for name, schema in described["components"]["schemas"].items():
+        parts += _shape(name, schema)
     return "\n".join(parts)
 
 
 _NO_TOOLS: Any = object()
+"""Describing the routes calls none of them."""
 
 
-def _operation(
-    method: str, path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]
-) -> Iterator[str]:
+def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
     yield f"## `{method.upper()} {path}`\n"
-    yield f"{operation.get('description', operation['summary'] + '.')}\n"
-    rows = [_value(parameter["name"], parameter["schema"]) for parameter in operation.get("parameters", ())]
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-    rows += _members(body, schemas)
-    if rows:
-        yield from _table(("value", "type", "default"), rows)
+    yield f"{operation.get('description') or operation['summary'] + '.'}\n"
+    parameters = operation.get("parameters", ())
+    if parameters:
+        rows = (_value(each["name"], each["schema"], each.get("description", "")) for each in parameters)
+        yield from _table(("parameter", "type", "default", "meaning"), rows)
         yield ""
-    codes = [f"{code} ({answer['description']})" for code, answer in operation["responses"].items()]
-    yield f"Answers: {', '.join(codes)}.\n"
+    if body := _json_schema(operation.get("requestBody", {})):
+        yield f"Body: {_kind(body)}.\n"
+    for status, answer in operation["responses"].items():
+        if int(status) < 400:
+            shape = _json_schema(answer)
+            yield f"Answers {status}{', ' + _kind(shape) if shape else ''}.\n"
 
 
-def _members(
-    schema: Mapping[str, Any], schemas: Mapping[str, Any], prefix: str = ""
-) -> Iterator[tuple[str, ...]]:
-    """The values of a body, those of its parts below them as ``tasks[].id``."""
-    for name, member in _resolved(schema, schemas).get("properties", {}).items():
-        inner = member.get("items", member)
-        yield _value(prefix + name, member)
-        dots = "[]." if "items" in member else "."
-        yield from _members(inner, schemas, f"{prefix}{name}{dots}") if "$ref" in inner else ()
+def _json_schema(holder: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = holder.get("content", {}).get("application/json", {}).get("schema", {})
+    return found
 
 
-def _resolved(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
-    reference: str = schema.get("$ref", "")
-    return schemas[reference.rpartition("/")[2]] if reference else schema
+def _shape(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    yield f"### {name}\n"
+    if about := schema.get("description"):
+        yield f"{_plain(about)}\n"
+    rows = [_value(each, member, "") for each, member in schema.get("properties", {}).items()]
+    yield from _table(("value", "type", "default", "meaning"), rows)
+    yield ""
 
 
-def _value(name: str, schema: Mapping[str, Any]) -> tuple[str, ...]:
-    kinds = [each.get("type", "object") for each in schema.get("anyOf", [schema])]
-    shown = "" if "default" not in schema else f"`{json.dumps(schema['default'])}`"
-    return f"`{name}`", " or ".join(kinds), shown
+def _value(name: str, schema: Mapping[str, Any], meaning: str) -> tuple[str, ...]:
+    default = "" if schema.get("default") is None else f"`{json.dumps(schema['default'])}`"
+    return f"`{name}`", _kind(schema), default, meaning or _plain(schema.get("description"))
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    """A schema in words, with a link to the shape that it names."""
+    if reference := schema.get("$ref"):
+        name = reference.rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if either := schema.get("anyOf"):
+        return " or ".join(dict.fromkeys(_kind(each) for each in either))
+    if choices := schema.get("enum"):
+        return ", ".join(f"`{json.dumps(choice)}`" for choice in choices)
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema.get('items', {}))}"
+    members = schema.get("additionalProperties")
+    if isinstance(members, Mapping) and members:
+        return f"object of {_kind(members)}"
+    return schema.get("type", "anything")
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+    """A table in Markdown, without columns that hold nothing."""
+    cells = [tuple(cell.replace("|", r"\|") for cell in row) for row in rows]
+    kept = [column for column in range(len(head)) if any(row[column] for row in cells)]
+    for line in (head, ("---",) * len(head), *cells):
+        yield f"| {' | '.join(line[column] for column in kept)} |"
 
 
 def _plain(text: str | None) -> str:

@@ -102,11 +102,12 @@ def take_connecting(page: Page, project: int, backend: str) -> None:
 def take_finishing(page: Page, tools: Tools, project: int) -> None:
     """'Start Training' once the budget is used up, and what is there when the model is through."""
     page.goto(f"/projects/{project}/settings/ml")
-    page.locator("button:has(svg)").last.scroll_into_view_if_needed()
     page.get_by_text("Connected").locator("xpath=ancestor::*[.//button][1]").locator("button").first.click()
-    page.get_by_text("Start Training").hover()
+    train = page.get_by_text("Start Training", exact=True)
+    train.hover()
     save(page, "start-training")
-    page.get_by_text("Start Training").click()
+    train.click()
+    page.get_by_role("button", name="Start Training").click()
     wait_until(lambda: tools.store.fact(project, "state") == "finished")
     page.goto(f"/projects/{project}/data")
     page.wait_for_selector("text=Label All Tasks")
