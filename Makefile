@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-demo system demo test test-fast test-compose test-package lint lock audit check bench clean
+.PHONY: help setup setup-demo system demo test test-fast test-compose test-package lint docs docs-links lock audit check bench clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -47,6 +47,14 @@ lint: setup ## formatting, style, types, import contracts, security of the code
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive backend allabel_core
+
+docs: setup ## the documentation in build/docs; every warning is an error
+	@$(BIN)/python -m docs.reference.make_reference
+	@$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going --doctree-dir build/doctrees docs build/docs
+	@echo "The documentation is in build/docs/index.html."
+
+docs-links: setup ## ask every address that the documentation names; needs the internet, so CI does not
+	@$(BIN)/sphinx-build --quiet --builder linkcheck --doctree-dir build/doctrees docs build/links
 
 lock: setup ## requirements*.lock anew: all that is deployed, with hashes
 	@for extra in "" -cluster -sbert; do \

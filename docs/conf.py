@@ -10,11 +10,6 @@ ROOT = Path(__file__).parents[1]
 project = "ALLabel for Label Studio"
 release = version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
-exclude_patterns = ["figures", "screenshots"]
-nitpicky = True
-# Names of types that no page of ours describes: those of Python, numpy and our own modules' insides.
-nitpick_ignore_regex = [("py:.*", r".*")]
-
 myst_heading_anchors = 3
 
 # Docstrings are written with ``code`` and `code` alike.
