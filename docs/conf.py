@@ -15,7 +15,9 @@ myst_heading_anchors = 3
 # Docstrings are written with ``code`` and `code` alike.
 default_role = "code"
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
+# Else a default such as a function is shown by its repr, and the signature cannot be read.
+autodoc_preserve_defaults = True
+maximum_signature_line_length = 90
 
 html_theme = "furo"
 html_title = f"{project} {release}"
