@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
     """How much is logged. No level logs texts or keys."""
     log_format: Literal["text", "json"] = Field("text", alias="LOG_FORMAT")
+    """`json` is for machines: one object a line, with the ids of project, job and task."""
     reconcile_seconds: Annotated[float, Field(gt=0)] = Field(60.0, alias="RECONCILE_SECONDS")
     """How often a worker compares what it knows with Label Studio, since webhooks get lost."""
 

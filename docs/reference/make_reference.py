@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections import UserDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
+from unittest.mock import Mock
 
 import typer
 from pydantic import SecretStr
@@ -77,9 +79,19 @@ def _service_settings() -> Iterator[tuple[str, ...]]:
 
 
 def _said_below(module: str, owner: str) -> Mapping[str, str]:
-    """Attribute -> the docstring below it; a missing one is an error where it is looked up."""
+    """Attribute -> the docstring below it."""
     documented = ModuleAnalyzer.for_module(module).find_attr_docs()
-    return {name: " ".join(lines).strip() for (cls, name), lines in documented.items() if cls == owner}
+    said = {name: " ".join(lines).strip() for (cls, name), lines in documented.items() if cls == owner}
+    return _Said(said, f"say what it does below {{}} in {owner} ({module})")
+
+
+class _Said(UserDict[str, str]):
+    def __init__(self, said: Mapping[str, str], complaint: str) -> None:
+        super().__init__(said)
+        self._complaint = complaint
+
+    def __missing__(self, name: str) -> str:
+        raise KeyError(self._complaint.format(name))
 
 
 def _allowed(field: FieldInfo) -> str:
@@ -149,7 +161,7 @@ def http_page() -> str:
     return "\n".join(parts)
 
 
-_NO_TOOLS: Any = object()
+_NO_TOOLS: Any = Mock(webhook_secret="none")
 """Describing the routes calls none of them."""
 
 
