@@ -227,7 +227,10 @@ def finish(project: ProjectArgument) -> None:
     _require_connected(tools, project)
     finish_project(tools, project)
     _follow(tools, project, until=("finished",))
-    out.print("Done. Label Studio serves the least certain tasks first; export from its Data Manager.")
+    out.print(
+        "Done. Label Studio serves the least certain tasks first. Its 'Export' leaves the model's labels"
+    )
+    out.print("out unless they are made annotations first: docs/how-to/export.md.")
 
 
 @app.command()
