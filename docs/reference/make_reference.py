@@ -48,7 +48,8 @@ def settings_page() -> str:
             "## Of a project\n",
             "Given in the connection's *Extra params* as JSON, such as"
             ' `{"budget": "15%", "min_confidence": 0.3}`, or by `allabel connect PROJECT --set NAME=VALUE`. '
-            "Later changes are made in the same two places. What they do: "
+            "Later changes are made in the same two places; a setting that is taken out there keeps its last "
+            "value, so set it to its default instead. What they do: "
             "[Pre-annotation](../pre-annotation.md), [Strategies](../selection.md).\n",
             *_table(("setting", "default", "meaning"), _project_settings()),
             "\n## Of the service\n",
