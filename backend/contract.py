@@ -5,6 +5,7 @@ Limits set by Label Studio: /health 1 s, /setup 3 s, /predict 100 s, a webhook 1
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Annotated, Any
 
@@ -28,9 +29,16 @@ MAX_CONFIG_CHARACTERS = 1_000_000
 LARGEST_ID = 2**53 - 1
 
 
+PROJECT = r"^([1-9][0-9]{0,14})(\.[0-9]*)?$"
+
+
 def _project_id(value: object) -> object:
-    """Label Studio writes a project as "ID.TIMESTAMP"."""
-    return value.split(".", 1)[0] if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(PROJECT, value, re.ASCII)
+    if match is None:
+        raise ValueError('must be a number, or "ID.TIMESTAMP"')
+    return int(match[1])
 
 
 def _readable(data: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +50,7 @@ def _readable(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-Id = Annotated[int, Field(gt=0, le=LARGEST_ID)]
+Id = Annotated[int, Field(strict=True, gt=0, le=LARGEST_ID)]
 ProjectId = Annotated[
     Id,
     BeforeValidator(_project_id),
@@ -50,7 +58,7 @@ ProjectId = Annotated[
         {
             "anyOf": [
                 {"type": "integer", "exclusiveMinimum": 0, "maximum": LARGEST_ID},
-                {"type": "string", "pattern": r"^[1-9][0-9]{0,14}(\.[0-9]*)?$"},
+                {"type": "string", "pattern": PROJECT},
             ],
             "description": 'The number, or "ID.TIMESTAMP" as Label Studio writes it.',
         }

@@ -34,6 +34,8 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+_UNREADABLE = "JSON nested too deeply, or a number of thousands of digits"
+
 
 class ImportFileError(AllabelError):
     """A file that cannot be imported; the message names the place and what is wrong there."""
@@ -139,8 +141,8 @@ def _json_rows(path: Path, content: str) -> Iterator[tuple[str, Any]]:
         raise ImportFileError(
             f"{path}, line {error.lineno}, column {error.colno}: not JSON ({error.msg})."
         ) from error
-    except RecursionError as error:
-        raise ImportFileError(f"{path}: JSON nested too deeply.") from error
+    except (RecursionError, ValueError) as error:
+        raise ImportFileError(f"{path}: {_UNREADABLE}.") from error
     rows = whole if isinstance(whole, list) else [whole]
     for number, row in enumerate(rows, 1):
         yield f"task {number}", row
@@ -154,8 +156,8 @@ def _json_lines(path: Path, content: str) -> Iterator[tuple[str, Any]]:
             yield f"line {number}", json.loads(line)
         except json.JSONDecodeError as error:
             raise ImportFileError(f"{path}, line {number}: not JSON ({error.msg}).") from error
-        except RecursionError as error:
-            raise ImportFileError(f"{path}, line {number}: JSON nested too deeply.") from error
+        except (RecursionError, ValueError) as error:
+            raise ImportFileError(f"{path}, line {number}: {_UNREADABLE}.") from error
 
 
 def _table_rows(path: Path, content: str, delimiter: str) -> Iterator[tuple[str, Any]]:

@@ -117,8 +117,11 @@ class LabelStudioHttp:
             raise LabelStudioRejectedError("The text of a task is not UTF-8") from error
 
     def _text_url(self, address: str) -> str:
-        url = urljoin(f"{self.base_url}/", address)
-        ours, theirs = urlsplit(self.base_url), urlsplit(url)
+        try:
+            url = str(httpx.URL(urljoin(f"{self.base_url}/", address)))
+            ours, theirs = urlsplit(self.base_url), urlsplit(url)
+        except (ValueError, httpx.InvalidURL) as error:
+            raise LabelStudioRejectedError("The address of a task's text is not one") from error
         served = tuple(ours.path + path for path in TEXT_PATHS)
         inside = theirs.path.startswith(served) and ".." not in unquote(unquote(theirs.path))
         if (theirs.scheme, theirs.netloc) != (ours.scheme, ours.netloc) or not inside:

@@ -129,12 +129,24 @@ def task_text(
         raise LabelConfigError(f"The task's '{interface.key}' holds a {type(value).__name__}, not a text")
     else:
         text = str(value)
+    if not _is_encodable(text):
+        raise LabelConfigError(
+            f"The task's '{interface.key}' holds half of a surrogate pair, which is no character"
+        )
     if len(text) > MAX_TEXT_CHARACTERS:
         raise LabelConfigError(
             f"The task's '{interface.key}' has {len(text):,} characters; at most {MAX_TEXT_CHARACTERS:,} can "
             "be read. Split the text into several tasks"
         )
     return text
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _paragraphs(interface: LabelingInterface, value: object) -> list[str]:
@@ -149,7 +161,7 @@ def _paragraphs(interface: LabelingInterface, value: object) -> list[str]:
 def _json(content: str, key: str) -> object:
     try:
         return json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LabelConfigError(f"What the task's '{key}' refers to is not JSON") from error
 
 
@@ -163,7 +175,7 @@ def _looked_up(data: Mapping[str, Any], key: str) -> Any:
         elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
             value = value[int(step)]
         else:
-            keys = ", ".join(sorted(data)) or "none"
+            keys = ", ".join(sorted(filter(_is_encodable, data)))[:200] or "none"
             raise LabelConfigError(f"A task has no '{key}', which the label config shows. Its keys: {keys}")
     return value
 

@@ -114,7 +114,7 @@ def parse_extra_params(raw: object) -> dict[str, Any]:
     if isinstance(raw, str):
         try:
             raw = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InvalidInputError('extra_params must be a JSON object such as {"budget": "10%"}.') from None
     if not isinstance(raw, dict):
         raise InvalidInputError('extra_params must be a JSON object such as {"budget": "10%"}.')

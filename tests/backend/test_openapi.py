@@ -1,0 +1,74 @@
+"""Requests made from the OpenAPI description, good and bad: nothing crashes, all is as described."""
+
+from __future__ import annotations
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from redis import Redis
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.schemas import APIOperation
+
+import backend.usecases.predict
+from backend.adapters.store import Store
+from backend.app import create_app
+from backend.settings import read_settings
+from backend.usecases.connect import SECRET_HEADER, register
+from backend.usecases.sync import sync
+from backend.usecases.tools import Tools
+from fakes import FakeLabelStudio, ScriptedModel, make_tools
+
+pytestmark = pytest.mark.slow
+
+LOGIN = ("ann", "password")
+SETTINGS = read_settings({"BASIC_AUTH_USER": LOGIN[0], "BASIC_AUTH_PASS": LOGIN[1]})
+SECRET = {SECRET_HEADER: "secret"}
+load_all_checks()
+# A string is fine by the description and no label config all the same: 422, which has its own tests.
+NOT_MEANT = CHECKS.get_by_names(["positive_data_acceptance"])
+
+
+def make_tools_on(redis: Redis) -> Tools:
+    label_studio = FakeLabelStudio({1: "an apple", 2: "a pear"})
+    return make_tools(Store(redis), label_studio, ScriptedModel(lambda _: "{}"))
+
+
+@pytest.fixture
+def app(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """With one project; no worker runs, so nobody waits for the model."""
+    monkeypatch.setattr(backend.usecases.predict, "ANSWER_WITHIN", 0.0)
+    tools = make_tools_on(redis)
+    register(tools, 1, backend_url="", extra_params={})
+    sync(tools, 1)
+    redis.zadd("allabel:workers", {"one that never dies": 4e9})
+    return create_app(SETTINGS, tools)
+
+
+# Describing asks nothing of Redis.
+DESCRIPTION = schemathesis.openapi.from_asgi(
+    "/openapi.json", create_app(SETTINGS, make_tools_on(Redis())), auth=LOGIN
+)
+# The credentials are ours; that wrong ones are refused is tested elsewhere.
+DESCRIPTION.config.generation.update(with_security_parameters=False)
+OPERATIONS = [found.ok() for found in DESCRIPTION.get_all_operations()]
+CASES = [
+    pytest.param(operation, mode, id=f"{operation.label} {mode.value}")
+    for operation in OPERATIONS
+    for mode in GenerationMode
+    # Of a request without any parameter there is no wrong form.
+    if mode is GenerationMode.POSITIVE or operation.body or operation.path_parameters or operation.query
+]
+
+
+# Schemathesis draws from Python's own randomness, which Hypothesis advises against.
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
+@pytest.mark.parametrize(("operation", "mode"), CASES)
+def test_everything_is_as_described(operation: APIOperation, mode: GenerationMode, app: FastAPI) -> None:
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(max_examples=25, deadline=5000, suppress_health_check=list(HealthCheck))
+    def check(case: schemathesis.Case) -> None:
+        case.call_and_validate(auth=LOGIN, headers=SECRET, excluded_checks=NOT_MEANT, app=app)
+
+    check()

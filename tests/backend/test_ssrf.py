@@ -1,0 +1,125 @@
+"""No request goes to an address that a task, a webhook or Label Studio's answer names."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+import backend.usecases.predict
+from backend.adapters.label_studio import LabelStudioClient
+from backend.adapters.label_studio_http import TEXT_PATHS, LabelStudioHttp
+from backend.adapters.store import Store
+from backend.app import create_app
+from backend.errors import LabelStudioError
+from backend.settings import read_settings
+from backend.usecases.connect import SECRET_HEADER
+from fakes import LABEL_CONFIG, FakeLabelStudio, ScriptedModel, make_tools
+
+TOKEN = "the-token-of-label-studio"
+BY_ADDRESS = LABEL_CONFIG.replace('value="$text"', 'value="$text" valueType="url"')
+STUDIO = "http://studio.example:8080"
+
+PRINTABLE = (
+    "http:// https:// // / \\ @ studio.example:8080 studio.example evil.example [ ] ::1 : 8080 data/ /data/ "
+    "/tasks/ .. %2e%2e %252e %2f ? # é 。 /api/token"
+).split()
+parts = st.sampled_from([*PRINTABLE, "\t", "\n", " ", "\x00", "\ud800"])
+addresses = st.lists(parts | st.text(max_size=3), max_size=9).map("".join)
+
+
+@given(start=st.sampled_from(["", "/data/", f"{STUDIO}/data/"]), rest=addresses)
+def test_whatever_the_address_only_contents_of_label_studio_are_read(start: str, rest: str) -> None:
+    asked: list[httpx.URL] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url)
+        return httpx.Response(200, text="a text")
+
+    http = LabelStudioHttp(STUDIO, TOKEN, transport=httpx.MockTransport(note))
+    with suppress(LabelStudioError):
+        http.text(start + rest)
+    for url in asked:
+        assert (url.scheme, url.host, url.port) == ("http", "studio.example", 8080)
+        assert url.path.startswith(TEXT_PATHS)
+        assert "/.." not in url.path
+
+
+@dataclass
+class Site:
+    """A server on loopback that notes who asks; ``/data/away`` redirects to ``away``."""
+
+    away: str = ""
+    asked: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    address: str = ""
+
+
+@pytest.fixture
+def sites() -> Iterator[tuple[Site, Site]]:
+    """(Label Studio, some other server)"""
+    other = Site()
+    studio = Site()
+    servers = [serve(site) for site in (studio, other)]
+    studio.away = other.address + "/internal"
+    yield studio, other
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def serve(site: Site) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            site.asked.append(self.path)
+            site.tokens.append(self.headers.get("Authorization", ""))
+            redirected = self.path == "/data/away"
+            self.send_response(302 if redirected else 200)
+            if redirected:
+                self.send_header("Location", site.away)
+            self.send_header("Content-Length", "6")
+            self.end_headers()
+            self.wfile.write(b"a pear")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    site.address = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    return server
+
+
+def test_a_request_makes_us_ask_nobody_but_label_studio(
+    store: Store, sites: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend.usecases.predict, "ANSWER_WITHIN", 0.0)
+    studio, other = sites
+    label_studio = FakeLabelStudio({})
+    reader = LabelStudioClient(studio.address, TOKEN, retries=0)
+    monkeypatch.setattr(label_studio, "text_at", reader.text_at)
+    tools = make_tools(store, label_studio, ScriptedModel(lambda _: "{}"))
+    bait = other.address + "/data/text"
+    named = [bait, "/data/away", bait.replace("http:", ""), f"{studio.address}@{bait[7:]}", "/data/fine"]
+    tasks = [{"id": number, "data": {"text": address}} for number, address in enumerate(named, 1)]
+    with TestClient(create_app(read_settings({}), tools)) as client:
+        setup = {"project": "3.1", "schema": BY_ADDRESS, "hostname": bait, "access_token": "t"}
+        assert client.post("/setup", json=setup).status_code == 200
+        predict = {"project": "3.1", "label_config": BY_ADDRESS, "tasks": tasks}
+        assert len(client.post("/predict", json=predict).json()["results"]) == len(tasks)
+        event = {"action": "TASKS_CREATED", "project": {"id": 3, "url": bait}, "tasks": tasks, "url": bait}
+        headers = {SECRET_HEADER: "secret", "Host": other.address[7:], "X-Forwarded-Host": other.address[7:]}
+        assert client.post("/webhook", json=event, headers=headers).status_code == 202
+    reader.close()
+    assert other.asked == []
+    assert sorted(studio.asked) == ["/data/away", "/data/fine"]
+    assert set(studio.tokens) == {f"Token {TOKEN}"}
+    assert store.texts(3) == {5: "a pear"}
