@@ -15,7 +15,7 @@ from backend.importers import SUFFIXES, read_tasks
 from backend.simulate.reading import CONLL_SUFFIXES, read_dataset
 
 pytestmark = pytest.mark.slow
-slowly = settings(deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+slowly = settings(deadline=20_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 TASK_KEYS = ["data", "text", "annotations", "completions", "result", "value", "start", "end", "labels", "id"]
 FLAT_KEYS = ["tokens", "tags", "ner_tags", "spans", "entities", "label", "from_id", "to_id", "type", "a"]

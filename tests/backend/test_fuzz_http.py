@@ -124,7 +124,7 @@ def answered(client: TestClient, path: str, body: str | bytes, kind: str = "appl
     return answer.status_code
 
 
-slowly = settings(deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+slowly = settings(deadline=20_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @slowly

@@ -67,7 +67,7 @@ CASES = [
 @pytest.mark.parametrize(("operation", "mode"), CASES)
 def test_everything_is_as_described(operation: APIOperation, mode: GenerationMode, app: FastAPI) -> None:
     @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(max_examples=25, deadline=5000, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, deadline=20_000, suppress_health_check=list(HealthCheck))
     def check(case: schemathesis.Case) -> None:
         case.call_and_validate(auth=LOGIN, headers=SECRET, excluded_checks=NOT_MEANT, app=app)
 
