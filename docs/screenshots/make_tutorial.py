@@ -27,8 +27,8 @@ from backend.usecases.tools import Tools
 FOLDER = Path(__file__).parent
 LOGIN = ("demo@example.com", "allabel-demo")
 GOLD = {task.gold.text: task.gold for task in read_tasks(SAMPLE) if task.gold}
-TEXTS = 24
-PARAMETERS = {"budget": "6", "window": 6}
+TEXTS = 12
+PARAMETERS = {"budget": "4", "window": 4}
 PATIENCE = 900.0
 
 
