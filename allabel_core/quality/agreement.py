@@ -1,0 +1,83 @@
+"""F1 of suggestions against annotations, with intervals: of one set of texts, of two, and along a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from allabel_core.errors import InvalidInputError
+from allabel_core.metrics import Counts
+from allabel_core.types import FloatArray, IntArray
+
+RESAMPLES = 1_000
+TAILS = (0.025, 0.975)
+SHORTEST_RUN = 5
+MOST_RUNS = 12
+
+
+class Estimate(NamedTuple):
+    """A value and its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class RunPoint(NamedTuple):
+    """F1 over a run of texts that ends with the one at ``position``, counted from 1."""
+
+    position: int
+    f1: Estimate
+
+
+def f1_estimate(counts: Sequence[Counts], rng: np.random.Generator) -> Estimate:
+    """F1 over all texts; the interval draws texts again with replacement.
+
+    :raises InvalidInputError: no text.
+    """
+    table = _table(counts)
+    return estimated(_f1(table.sum(axis=0)[None])[0], _f1(_weights(len(table), rng) @ table))
+
+
+def f1_difference(first: Sequence[Counts], second: Sequence[Counts], rng: np.random.Generator) -> Estimate:
+    """F1 of the first texts minus F1 of the second ones, which are others; raises as ``f1_estimate``."""
+    one, other = _table(first), _table(second)
+    value = _f1(one.sum(axis=0)[None])[0] - _f1(other.sum(axis=0)[None])[0]
+    drawn = _f1(_weights(len(one), rng) @ one) - _f1(_weights(len(other), rng) @ other)
+    return estimated(value, drawn)
+
+
+def f1_along(counts: Sequence[Counts], rng: np.random.Generator) -> list[RunPoint]:
+    """F1 over consecutive runs of texts as equal in length as can be: at most 12, of at least 5 texts."""
+    runs = min(MOST_RUNS, len(counts) // SHORTEST_RUN)
+    ends = [round(len(counts) * (i + 1) / runs) for i in range(runs)]
+    return [
+        RunPoint(end, f1_estimate(counts[start:end], rng))
+        for start, end in zip([0, *ends], ends, strict=False)
+    ]
+
+
+def estimated(value: float, resampled: FloatArray) -> Estimate:
+    """The value with the percentiles of what the resamples gave."""
+    low, high = np.quantile(resampled, TAILS)
+    return Estimate(float(value), float(low), float(high))
+
+
+def _table(counts: Sequence[Counts]) -> IntArray:
+    """(texts, 3): tp, fp, fn."""
+    if not counts:
+        raise InvalidInputError("an interval needs at least one text")
+    return np.array([(c.tp, c.fp, c.fn) for c in counts], dtype=np.int64)
+
+
+def _weights(n: int, rng: np.random.Generator) -> IntArray:
+    """(RESAMPLES, n): how often each resample draws each text."""
+    return rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
+
+
+def _f1(sums: IntArray) -> FloatArray:
+    twice = 2.0 * sums[:, 0]
+    f1: FloatArray = twice / np.maximum(1, twice + sums[:, 1] + sums[:, 2])
+    return f1
