@@ -59,6 +59,7 @@ def build_tools(settings: Settings) -> Tools:
             similarity=settings.similarity,
             k=settings.demonstrations,
             window=settings.window,
+            audit=settings.audit_share,
         ),
         backend_url=settings.own_url,
         webhook_secret=webhook_secret(settings, redis),

@@ -15,6 +15,8 @@ from fastapi.responses import RedirectResponse
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from .labeling.label_config import MAX_TEXT_CHARACTERS, parse_label_config
+from .labeling.results import noted_prediction
+from .ports import Noted
 from .security import BasicAuth, UnauthorisedError, same_secret
 from .settings import Settings
 from .usecases.connect import SECRET_HEADER, parse_extra_params, register
@@ -98,6 +100,7 @@ class WebhookBody(_Body):
     action: str
     project: Identified
     tasks: list[Identified] = []
+    annotation: dict[str, Any] = {}
 
 
 def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRouter:
@@ -148,7 +151,7 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
         if not trusted and not (body.action == START_TRAINING and auth.admits(request)):
             raise UnauthorisedError
         request.state.project = body.project.id
-        event = Event(body.action, body.project.id, tuple(task.id for task in body.tasks))
+        event = Event(body.action, body.project.id, tuple(task.id for task in body.tasks), _noted(body))
         return {"status": "accepted" if receive(tools, event) else "ignored"}
 
     @router.get("/versions", dependencies=guarded)
@@ -158,3 +161,15 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
         return {"versions": [version] if version else []}
 
     return router
+
+
+def _noted(body: WebhookBody) -> Noted:
+    """What Label Studio noted with a new annotation, where this webhook tells it."""
+    number = body.annotation.get("id")
+    if (
+        body.action != "ANNOTATION_CREATED"
+        or not isinstance(number, int)
+        or "prediction" not in body.annotation
+    ):
+        return {}
+    return {number: noted_prediction(body.annotation)}

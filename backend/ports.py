@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -77,6 +77,10 @@ class Webhook:
     headers: dict[str, str] = field(repr=False)
 
 
+Noted: TypeAlias = dict[int, "list[dict[str, Any]] | None"]
+"""By annotation, the regions of the prediction that its task had when it was submitted; None without any."""
+
+
 class LabelStudio(Protocol):
     """The Label Studio that holds the truth. Every method raises ``LabelStudioError``."""
 
@@ -133,6 +137,12 @@ class LabelStudio(Protocol):
         """Model versions with their number of predictions."""
 
     def delete_version(self, project_id: int, version: str) -> None: ...
+
+    def predictions_of(self, project_id: int, version: str) -> list[PublishedPrediction]:
+        """All predictions of one version."""
+
+    def noted_predictions(self, project_id: int, task_ids: Sequence[int]) -> Noted:
+        """For the annotations of these tasks, the predictions that Label Studio noted with them."""
 
     def text_at(self, address: str) -> str:
         """The text behind an address that a task's data hold; only from Label Studio itself."""
@@ -268,6 +278,9 @@ class ProjectSettings:
     all, since the method's order has no such exception."""
     budget_unit: Literal["texts", "tokens"] = "texts"
     """With `tokens`, `budget` counts tokens to read, or is a share of all there are."""
+    audit: float = 0.1
+    """The share of the budget that is drawn at random and annotated without suggestions, to measure how
+    good these are; none of a budget below 20 tasks. See [Figures](../quality.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,14 +306,27 @@ class StoredDemonstration:
     def to_json(self) -> dict[str, Any]:
         return {"task_id": self.task_id, **asdict(self.document)}
 
-    @staticmethod
-    def from_json(value: dict[str, Any]) -> StoredDemonstration:
-        document = Document(
-            value["text"],
-            tuple(Span(**span) for span in value["spans"]),
-            tuple(Relation(**relation) for relation in value["relations"]),
-        )
-        return StoredDemonstration(value["task_id"], document)
+
+def document_from_json(value: Mapping[str, Any]) -> Document:
+    """The inverse of ``asdict``."""
+    return Document(
+        value["text"],
+        tuple(Span(**span) for span in value["spans"]),
+        tuple(Relation(**relation) for relation in value["relations"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One submitted annotation, read. ``lead_time`` in seconds; ``counts``: it is a demonstration."""
+
+    task_id: int
+    annotation_id: int
+    created_at: str
+    annotator: int | None
+    lead_time: float | None
+    document: Document
+    counts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,13 +334,18 @@ class AnnotatedTask:
     """What people have done with a task.
 
     ``submitted_at``: first submission, empty where all have skipped it. ``annotations``: how many, skipped
-    ones included. ``document`` is None for a skipped task and for one without a usable text.
+    ones included. ``submissions``: those not skipped; none for a task without a usable text.
     """
 
     task_id: int
     submitted_at: str
     annotations: int
-    document: Document | None
+    submissions: tuple[Submission, ...] = ()
+
+    @property
+    def counting(self) -> Submission | None:
+        """The submission that is the task's demonstration."""
+        return next((each for each in self.submissions if each.counts), None)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -322,17 +353,17 @@ class AnnotatedTask:
     @staticmethod
     def from_json(raw: bytes | str) -> AnnotatedTask:
         value = json.loads(raw)
-        document = (
-            value["document"] and StoredDemonstration.from_json({**value, **value["document"]}).document
+        submissions = tuple(
+            Submission(**{**each, "document": document_from_json(each["document"])})
+            for each in value.pop("submissions")
         )
-        return AnnotatedTask(value["task_id"], value["submitted_at"], value["annotations"], document)
+        return AnnotatedTask(**value, submissions=submissions)
 
 
 def demonstrations_of(annotated: Iterable[AnnotatedTask]) -> list[StoredDemonstration]:
     """By first submission, so that a later correction does not reshuffle the corpus."""
-    shown = [(task.submitted_at, task.task_id, task.document) for task in annotated if task.document]
-    shown.sort(key=lambda item: item[:2])
-    return [StoredDemonstration(task_id, document) for _, task_id, document in shown]
+    ordered = sorted(annotated, key=lambda task: (task.submitted_at, task.task_id))
+    return [StoredDemonstration(task.task_id, made.document) for task in ordered if (made := task.counting)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,7 +396,7 @@ class Suggestion:
     calibrated ones. ``evidence``: what the scores rest on, "logprobs", "agreement" or "support".
     ``certainty`` in [0, 1]: how sure the model is of the whole answer, None where it gave none.
     ``basis`` identifies the demonstrations as they were annotated then; ``corpus``: how many
-    demonstrations there were to choose from.
+    demonstrations there were to choose from; ``similarities``: of each demonstration to the text.
     """
 
     task_id: int
@@ -380,3 +411,18 @@ class Suggestion:
     certainty: float | None = None
     basis: str = ""
     corpus: int = 0
+    similarities: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """The suggestion of a task as it was before the annotation ``annotation_id`` was submitted.
+
+    ``blind``: the annotator did not see it. ``result``: its regions, None where there was none.
+    """
+
+    task_id: int
+    annotation_id: int
+    blind: bool = False
+    result: list[dict[str, Any]] | None = None
+    demonstrations: list[int] = field(default_factory=list)

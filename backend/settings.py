@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     """Default of the project setting `k`."""
     window: Annotated[int, Field(ge=1, le=1000)] = Field(25, alias="WINDOW")
     """Default of the project setting `window`."""
+    audit_share: Annotated[float, Field(ge=0, le=0.5)] = Field(0.1, alias="AUDIT_SHARE")
+    """Default of the project setting `audit`: the share of the budget annotated without suggestions."""
     dask_scheduler: str = Field("", alias="DASK_SCHEDULER")
     """A Dask scheduler, such as `tcp://localhost:8786`, whose workers share the ranking of very large
     projects; empty is this machine alone."""

@@ -13,6 +13,7 @@ from backend.ports import (
     Annotation,
     Answer,
     ModelFailure,
+    Noted,
     Project,
     ProjectSettings,
     PublishedPrediction,
@@ -34,6 +35,7 @@ class FakeLabelStudio:
     def __init__(self, texts: dict[int, str], project_id: int = 1) -> None:
         self.texts = dict(texts)
         self.annotations: dict[int, list[Annotation]] = {}
+        self.noted: Noted = {}
         self.predictions: dict[str, dict[int, PublishedPrediction]] = {}
         self.known = Project(project_id, "Fakes", LABEL_CONFIG, "", "", "Sequential sampling", "", len(texts))
         self.calls: list[str] = []
@@ -51,6 +53,8 @@ class FakeLabelStudio:
         number = sum(map(len, self.annotations.values())) + 1
         stamp = f"2026-01-01T00:00:{number:02d}Z"
         made = Annotation(number, result, stamp, stamp, cancelled, False, 1.0, 1)
+        shown = self.predictions.get(self.known.model_version, {}).get(task_id)
+        self.noted[number] = shown.result if shown else None
         self.annotations.setdefault(task_id, []).append(made)
 
     def served(self) -> list[int]:
@@ -104,8 +108,9 @@ class FakeLabelStudio:
         self._called("import_predictions")
         if any(item.task_id not in self.texts or not 0 <= item.score <= 1 for item in predictions):
             raise LabelStudioRejectedError("Not every prediction was created.")
-        assert version not in self.predictions, "a version's predictions would be doubled"
-        self.predictions[version] = {item.task_id: item for item in predictions}
+        stored = self.predictions.setdefault(version, {})
+        assert not stored.keys() & {item.task_id for item in predictions}, "predictions would be doubled"
+        stored |= {item.task_id: item for item in predictions}
 
     def point_at_version(self, project_id: int, version: str) -> None:
         self._called("point_at_version")
@@ -120,6 +125,13 @@ class FakeLabelStudio:
     def delete_version(self, project_id: int, version: str) -> None:
         self._called("delete_version")
         del self.predictions[version]
+
+    def predictions_of(self, project_id: int, version: str) -> list[PublishedPrediction]:
+        return list(self.predictions.get(version, {}).values())
+
+    def noted_predictions(self, project_id: int, task_ids: Sequence[int]) -> Noted:
+        self._called("noted_predictions")
+        return {each.id: self.noted[each.id] for task_id in task_ids for each in self.annotations[task_id]}
 
     def text_at(self, address: str) -> str:
         raise LabelStudioNotFoundError("There is no such file.")

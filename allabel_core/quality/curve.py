@@ -44,13 +44,13 @@ class LearningCurve:
         return values
 
 
-def fit_curve(counts: Sequence[Counts], rng: np.random.Generator) -> LearningCurve:
-    """Least squares of each text's F1 by how many texts were annotated before it: 0, 1, 2 ...
+def fit_curve(counts: Sequence[Counts], before: Sequence[int], rng: np.random.Generator) -> LearningCurve:
+    """Least squares of each text's F1 by how many texts were annotated before it.
 
     A text weighs as many as it has entities, suggested or true, (2 tp + fp + fn) / 2, so that a level
     curve has the F1 over all texts. The exponent is the best of ``EXPONENTS``.
 
-    :param counts: of the texts, in the order of annotation.
+    :param before: parallel to ``counts``.
     :raises InvalidInputError: fewer than 20 texts.
     """
     if len(counts) < FEWEST:
@@ -58,10 +58,10 @@ def fit_curve(counts: Sequence[Counts], rng: np.random.Generator) -> LearningCur
     n = len(counts)
     entities = np.array([(2 * c.tp + c.fp + c.fn) / 2 for c in counts])
     f1 = np.array([c.f1 for c in counts])
-    before = np.arange(n, dtype=np.float64)
+    known = np.asarray(before, dtype=np.float64) + 1
     drawn = np.concatenate([np.ones((1, n)), rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)])
     weights = drawn * entities
-    fits = [_fit_line((before + 1) ** -exponent, f1, weights) for exponent in EXPONENTS]
+    fits = [_fit_line(known**-exponent, f1, weights) for exponent in EXPONENTS]
     best = np.argmin([error for _, _, error in fits], axis=0)
     rows = np.arange(len(weights))
     return LearningCurve(

@@ -16,6 +16,7 @@ from allabel_core.types import FloatArray
 # The farthest of a hundred texts stands at tanh(1) of the picture's edge; outliers do not shrink the rest.
 _QUANTILE = 0.99
 _TOLERANCE = 0.01
+_FEW_TEXTS = 1_000
 
 
 def project(texts: Sequence[str], tokenizer: Tokenizer = tokenize) -> FloatArray:
@@ -27,22 +28,37 @@ def project(texts: Sequence[str], tokenizer: Tokenizer = tokenize) -> FloatArray
     vectors = _tf_idf(texts, tokenizer)
     if min(vectors.shape) < 4:
         return np.zeros((len(texts), 2))
+    points = _exactly(vectors) if len(texts) <= _FEW_TEXTS else _nearly(vectors)
+    points *= np.sign(points[np.abs(points).argmax(axis=0), [0, 1]])
+    far = np.quantile(np.abs(points), _QUANTILE, axis=0)
+    scaled: FloatArray = np.tanh(points / np.where(far > 1e-9, far, 1.0))
+    return scaled
+
+
+def _exactly(vectors: csr_array) -> FloatArray:
+    """(n, 2): from the matrix of all products, centred on both sides."""
+    products = (vectors @ vectors.T).toarray()
+    products -= products.mean(axis=0)
+    products -= products.mean(axis=1, keepdims=True)
+    strengths, directions = np.linalg.eigh(products)
+    points: FloatArray = directions[:, [-1, -2]] * np.sqrt(np.maximum(0.0, strengths[[-1, -2]]))
+    return points
+
+
+def _nearly(vectors: csr_array) -> FloatArray:
+    """(n, 2), to a hundredth, without ever holding the centred vectors."""
     mean = np.asarray(vectors.mean(axis=0)).ravel()
-    n, width = vectors.shape
     centred = LinearOperator(
-        (n, width),
+        vectors.shape,
         matvec=lambda v: vectors @ v.ravel() - mean @ v.ravel(),
         rmatvec=lambda u: vectors.T @ u.ravel() - mean * u.sum(),
         dtype=np.float64,
     )
-    start = np.random.default_rng(0).standard_normal(min(n, width))
+    start = np.random.default_rng(0).standard_normal(min(vectors.shape))
     left, strengths, _ = svds(centred, k=2, v0=start, tol=_TOLERANCE)
     order = np.argsort(-strengths, kind="stable")
-    points = left[:, order] * strengths[order]
-    points *= np.sign(points[np.abs(points).argmax(axis=0), [0, 1]])
-    far = np.quantile(np.abs(points), _QUANTILE, axis=0)
-    scaled: FloatArray = np.tanh(points / np.where(far > 0, far, 1.0))
-    return scaled
+    points: FloatArray = left[:, order] * strengths[order]
+    return points
 
 
 def _tf_idf(texts: Sequence[str], tokenizer: Tokenizer) -> csr_array:

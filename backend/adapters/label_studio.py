@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..errors import LabelStudioNotFoundError, LabelStudioRejectedError
-from ..ports import Annotation, ConnectedBackend, Project, PublishedPrediction, Task, Webhook
+from ..labeling.results import noted_prediction
+from ..ports import Annotation, ConnectedBackend, Noted, Project, PublishedPrediction, Task, Webhook
 from .label_studio_http import LabelStudioHttp
 from .label_studio_setup import connect_backend, secure_webhook, set_up_project
 
@@ -16,6 +17,7 @@ from .label_studio_setup import connect_backend, secure_webhook, set_up_project
 PAGE_SIZE = 1000
 PREDICTIONS_PER_CALL = 500
 TASKS_PER_CALL = 1000
+TASKS_PER_EXPORT = 200
 # Label Studio prunes annotations by the same list of names as tasks.
 _ANNOTATION_FIELDS = "result,created_at,updated_at,was_cancelled,ground_truth,lead_time,completed_by"
 _WITH_ANNOTATIONS = f"id,data,annotations,{_ANNOTATION_FIELDS}"
@@ -208,6 +210,27 @@ class LabelStudioClient:
         self._http.call(
             "DELETE", f"api/projects/{project_id}/model-versions/", json={"model_version": version}
         )
+
+    def predictions_of(self, project_id: int, version: str) -> list[PublishedPrediction]:
+        found = self._http.call("GET", "api/predictions/", params={"project": project_id})
+        return [
+            PublishedPrediction(each["task"], each["result"] or [], each["score"] or 0.0)
+            for each in found
+            if each["model_version"] == version
+        ]
+
+    def noted_predictions(self, project_id: int, task_ids: Sequence[int]) -> Noted:
+        """From the export, which alone tells them; Label Studio keeps a file of every export."""
+        found: Noted = {}
+        for start in range(0, len(task_ids), TASKS_PER_EXPORT):
+            parameters = {"exportType": "JSON", "ids[]": list(task_ids[start : start + TASKS_PER_EXPORT])}
+            tasks = self._http.call("GET", f"api/projects/{project_id}/export", params=parameters)
+            found |= {
+                annotation["id"]: noted_prediction(annotation)
+                for task in tasks
+                for annotation in task["annotations"]
+            }
+        return found
 
     # -- What a person does through the page
 

@@ -18,17 +18,19 @@ from redis.lock import Lock
 
 from ..ports import (
     AnnotatedTask,
+    Noted,
     NotedError,
     ProgressNote,
     ProjectSettings,
     QueueEntry,
     StoredDemonstration,
     Suggestion,
+    Witness,
     demonstrations_of,
 )
 from .store_figures import StoredFigures
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised when a stored value changes its form; an older store is emptied and rebuilt, never misread."""
 
 QUIET_SECONDS = 0.5
@@ -280,6 +282,10 @@ class Store(StoredFigures):
             usable, unusable = pipe.execute()
         return sorted({*map(int, usable), *map(int, unusable)})
 
+    def text_ids(self, project_id: int) -> list[int]:
+        """The tasks that have a text."""
+        return [int(key) for key in cast(list[bytes], self.redis.hkeys(self._key(project_id, "texts")))]
+
     def task_counts(self, project_id: int) -> tuple[int, int]:
         """(tasks with a text, tasks without a usable one)."""
         with self.redis.pipeline() as pipe:
@@ -467,14 +473,56 @@ class Store(StoredFigures):
     def save_published(self, project_id: int, published: Mapping[int, str]) -> None:
         self.redis.set(self._key(project_id, "published"), json.dumps(list(published.items())))
 
+    # What was suggested for what has been annotated
+
+    def audit(self, project_id: int) -> list[int]:
+        """The tasks of the blind audit, annotated or not, in their order."""
+        raw = self.redis.get(self._key(project_id, "audit"))
+        return list(json.loads(cast(bytes, raw))) if raw else []
+
+    def save_audit(self, project_id: int, task_ids: Iterable[int]) -> None:
+        self.redis.set(self._key(project_id, "audit"), json.dumps(list(task_ids)))
+
+    def note(self, project_id: int, noted: Noted) -> None:
+        """What Label Studio noted with annotations, until a sync takes it."""
+        if noted:
+            mapping = {str(number): json.dumps(result) for number, result in noted.items()}
+            self.redis.hset(self._key(project_id, "noted"), mapping=cast(Any, mapping))
+
+    def take_noted(self, project_id: int, annotation_ids: Sequence[int]) -> Noted:
+        """What is known of these annotations; everything noted is forgotten."""
+        key = self._key(project_id, "noted")
+        with self.redis.pipeline() as pipe:
+            pipe.hgetall(key)
+            pipe.delete(key)
+            raw, _ = pipe.execute()
+        wanted = set(annotation_ids)
+        return {int(number): json.loads(value) for number, value in raw.items() if int(number) in wanted}
+
+    def witnesses(self, project_id: int) -> dict[int, Witness]:
+        raw = cast(dict[bytes, bytes], self.redis.hgetall(self._key(project_id, "witnesses")))
+        return {int(task_id): Witness(**json.loads(value)) for task_id, value in raw.items()}
+
+    def witness(self, project_id: int, task_id: int) -> Witness | None:
+        raw = cast("bytes | None", self.redis.hget(self._key(project_id, "witnesses"), str(task_id)))
+        return Witness(**json.loads(raw)) if raw is not None else None
+
+    def save_witnesses(self, project_id: int, witnesses: Iterable[Witness]) -> None:
+        mapping = {str(each.task_id): json.dumps(asdict(each)) for each in witnesses}
+        if mapping:
+            self.redis.hset(self._key(project_id, "witnesses"), mapping=cast(Any, mapping))
+
+    def forget_witnesses(self, project_id: int, task_ids: Iterable[int]) -> None:
+        self._drop(project_id, "witnesses", task_ids)
+
     # What the worker has found out, for pages, API and terminal
 
-    def insight(self, project_id: int) -> bytes | None:
-        """The figures of the last sync, as JSON."""
-        return cast("bytes | None", self.redis.get(self._key(project_id, "insight")))
+    def computed(self, project_id: int, name: str) -> bytes | None:
+        """What was computed under that name last, as JSON."""
+        return cast("bytes | None", self.redis.get(self._key(project_id, f"computed:{name}")))
 
-    def save_insight(self, project_id: int, value: bytes) -> None:
-        self.redis.set(self._key(project_id, "insight"), value)
+    def save_computed(self, project_id: int, name: str, value: bytes) -> None:
+        self.redis.set(self._key(project_id, f"computed:{name}"), value)
 
     def _drop(self, project_id: int, name: str, members: Iterable[int]) -> None:
         gone = [str(member) for member in members]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
 
-from ..usecases.explain import explain_queue, explain_task, review_list
+from ..usecases.consistency import inconsistencies
+from ..usecases.corpus_map import stored_map
+from ..usecases.explain import explain_queue, explain_task
 from ..usecases.figures import (
     CorpusMap,
     Inconsistency,
@@ -16,7 +19,8 @@ from ..usecases.figures import (
     ReviewedTask,
     TaskReport,
 )
-from ..usecases.report import corpus_map, inconsistencies, report, summaries
+from ..usecases.report import report, summaries
+from ..usecases.review import review_list
 from ..usecases.tools import Tools
 
 Number = Annotated[int, Path(gt=0, lt=2**53)]
@@ -45,22 +49,20 @@ def api_routes(tools: Tools) -> APIRouter:
     def queue(project_id: Number, limit: Limit = 25) -> list[QueuedTask]:
         return explain_queue(tools, project_id, limit)
 
-    @router.get(
-        "/{project_id}/tasks/{task_id}", summary="What was suggested for a task and what became of it"
-    )
+    @one.get("/tasks/{task_id}", summary="What was suggested for a task and what became of it")
     def task(project_id: Number, task_id: Number) -> TaskReport:
         found = explain_task(tools, project_id, task_id)
         if found is None:
             raise HTTPException(404, f"Project {project_id} has no task {task_id}.")
         return found
 
-    @one.get("/map", summary="The corpus as points in the plane")
-    def points(project_id: Number) -> CorpusMap:
-        return corpus_map(tools, project_id)
+    @one.get("/map", summary="The corpus as points in the plane", response_model=CorpusMap)
+    def points(project_id: Number) -> Response:
+        return Response(stored_map(tools, project_id), media_type="application/json")
 
     @one.get("/consistency", summary="The same words labelled differently")
-    def consistency(project_id: Number, limit: Limit = 100) -> list[Inconsistency]:
-        return inconsistencies(tools, project_id)[:limit]
+    def consistency(project_id: Number, limit: Limit = 100) -> Sequence[Inconsistency]:
+        return inconsistencies(tools, project_id, limit)
 
     @one.get("/review", summary="Tasks labelled by the model, most expected errors first")
     def review(project_id: Number, limit: Limit = 100) -> list[ReviewedTask]:

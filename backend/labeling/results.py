@@ -119,6 +119,17 @@ def _offsets(interface: LabelingInterface, text: str, span: Span) -> dict[str, A
     }
 
 
+def noted_prediction(annotation: Item) -> list[dict[str, Any]] | None:
+    """The regions of the prediction that Label Studio noted when the annotation was submitted.
+
+    None where the task had no prediction of the version that was served.
+    """
+    noted = annotation.get("prediction")
+    if not isinstance(noted, Mapping) or not isinstance(noted.get("result"), list):
+        return None
+    return list(noted["result"])
+
+
 def region_id(span: Span) -> str:
     """The same for the same span in every prediction of a task, so that re-predicting changes no id."""
     return blake2b(f"{span.start}:{span.end}:{span.label}".encode(), digest_size=6).hexdigest()

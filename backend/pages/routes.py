@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
@@ -10,10 +9,13 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from ..security import BasicAuth
 from ..settings import Settings
-from ..usecases.explain import excerpt, explain_queue, explain_task, review_list
+from ..usecases.consistency import inconsistencies
+from ..usecases.corpus_map import map_counts, stored_map
+from ..usecases.explain import excerpt, explain_queue, explain_task
 from ..usecases.figures import ProjectSummary
 from ..usecases.finish import finish
-from ..usecases.report import corpus_map, inconsistencies, report, summaries, summary
+from ..usecases.report import report, summaries, summary
+from ..usecases.review import review_list
 from ..usecases.tools import Tools
 from .access import Access, Throttle, Visit
 from .errors import NoSuchPageError, PageRoute
@@ -102,16 +104,17 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
     @router.get("/projects/{project_id}/map")
     def corpus(project_id: Number, visit: Visit = visitor) -> Response:
         about = _about(tools, project_id)
-        found = corpus_map(tools, project_id)
-        counts = Counter(point[3] for point in found.points)
-        states = [(state, counts[state]) for state in TASK_STATES]
+        found = map_counts(tools, project_id)
+        counts = found or {}
+        states = [(state, counts.get(state, 0)) for state in TASK_STATES]
         version = f"{tools.store.fact(project_id, 'rankings')} {sorted(counts.items())}"
-        return visit.page("map.html", project=about, map=found, counts=states, version=version)
+        drawn = {"computed": found is not None, "texts": sum(counts.values())}
+        return visit.page("map.html", project=about, map=drawn, counts=states, version=version)
 
     @router.get("/projects/{project_id}/map/points")
     def points(project_id: Number, visit: Visit = visitor) -> Response:
         _require(tools, project_id)
-        return JSONResponse({"points": corpus_map(tools, project_id).points})
+        return Response(stored_map(tools, project_id), media_type="application/json")
 
     @router.get("/projects/{project_id}/map/points/{task_id}")
     def point(project_id: Number, task_id: Number, visit: Visit = visitor) -> Response:
@@ -123,8 +126,8 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
     @router.get("/projects/{project_id}/consistency")
     def consistency(project_id: Number, visit: Visit = visitor) -> Response:
         about = _about(tools, project_id)
-        found = inconsistencies(tools, project_id)
-        return visit.page("consistency.html", project=about, conflicts=found[:LISTED], total=len(found))
+        found = inconsistencies(tools, project_id, LISTED)
+        return visit.page("consistency.html", project=about, conflicts=found, total=len(found))
 
     @router.get("/projects/{project_id}/review")
     def review(project_id: Number, visit: Visit = visitor) -> Response:

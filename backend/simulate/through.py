@@ -68,7 +68,14 @@ def through_label_studio(
     project_id = client.create_project(title, config)
     tasks = client.import_tasks(project_id, [{"data": {"text": text}} for text in replay.texts])
     place = {task_id: index for index, task_id in enumerate(tasks)}
-    params = {"budget": spec.budget, "strategy": spec.strategy, "similarity": spec.similarity, "k": spec.k}
+    # The simulation has no audit.
+    params = {
+        "budget": spec.budget,
+        "strategy": spec.strategy,
+        "similarity": spec.similarity,
+        "k": spec.k,
+        "audit": 0,
+    }
     client.connect_backend(project_id, url=tools.backend_url, title=TITLE, extra_params=params, auth=auth)
 
     def settle(annotated: int) -> None:

@@ -62,6 +62,8 @@ def with_params(settings: ProjectSettings, params: Mapping[str, Any]) -> Project
         raise InvalidInputError(f"min_confidence must lie between 0 and 1, not {result.min_confidence}.")
     if not 0 <= result.near_duplicates <= 1:
         raise InvalidInputError(f"near_duplicates must lie between 0 and 1, not {result.near_duplicates}.")
+    if not 0 <= result.audit <= 0.5:
+        raise InvalidInputError(f"audit must lie between 0 and 0.5, not {result.audit}.")
     for name, allowed in _CHOICES.items():
         if getattr(result, name) not in allowed:
             raise InvalidInputError(

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from ..errors import LabelConfigError
 from ..labeling.label_config import LabelingInterface
 from ..labeling.results import document_from_annotation
-from ..ports import AnnotatedTask, Annotation, Project, StoredDemonstration, Task, demonstrations_of
+from ..ports import (
+    AnnotatedTask,
+    Annotation,
+    Project,
+    StoredDemonstration,
+    Submission,
+    Task,
+    demonstrations_of,
+)
 from .texts import readable_text
 from .tools import Tools
 
@@ -18,10 +26,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What people have done: demonstrations in annotation order, and the tasks they skipped."""
+    """What people have done: demonstrations in annotation order, and the tasks they skipped.
+
+    ``submissions``: all annotations, in the order of submission; ``counting``: that of each demonstration,
+    in the order of these.
+    """
 
     demonstrations: list[StoredDemonstration]
     skipped: set[int]
+    submissions: list[Submission]
+    counting: list[Submission]
 
     @property
     def done(self) -> set[int]:
@@ -68,7 +82,12 @@ def _keep(
     until = max([until, *(task.updated_at for task in read)])
     tools.store.save_annotated(project_id, changed, known.keys() - now.keys(), until)
     skipped = {task.task_id for task in now.values() if not task.submitted_at}
-    return Corpus(demonstrations_of(now.values()), skipped)
+    demonstrations = demonstrations_of(now.values())
+    submissions = [each for task in now.values() for each in task.submissions]
+    submissions.sort(key=lambda each: (each.created_at, each.annotation_id))
+    by_task = {each.task_id: each for each in submissions if each.counts}
+    counting = [by_task[shown.task_id] for shown in demonstrations]
+    return Corpus(demonstrations, skipped, submissions, counting)
 
 
 def _annotated(
@@ -103,7 +122,23 @@ def _annotated_task(interface: LabelingInterface, text: str | None, task: Task) 
         task.id,
         min((annotation.created_at for annotation in submitted), default=""),
         len(task.annotations),
-        document_from_annotation(interface, text, chosen.result) if chosen and text is not None else None,
+        ()
+        if text is None
+        else tuple(_read(interface, text, task.id, each, each is chosen) for each in submitted),
+    )
+
+
+def _read(
+    interface: LabelingInterface, text: str, task_id: int, annotation: Annotation, counts: bool
+) -> Submission:
+    return Submission(
+        task_id,
+        annotation.id,
+        annotation.created_at,
+        annotation.completed_by,
+        annotation.lead_time,
+        document_from_annotation(interface, text, annotation.result),
+        counts,
     )
 
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 
-from ..ports import QueueEntry, Suggestion
+from allabel_core.quality.edits import Edit, span_edits
+
+from ..labeling.label_config import parse_label_config
+from ..labeling.results import document_from_annotation
+from ..ports import QueueEntry, Suggestion, Witness
+from .audit import blind_tasks
 from .connect import task_url
-from .figures import DemonstrationShown, QueuedTask, ReviewedTask, TaskReport
+from .figures import DemonstrationShown, QueuedTask, SpanChange, TaskReport
 from .tools import Tools
 
 EXCERPT = 160
@@ -15,7 +21,7 @@ EXCERPT = 160
 def explain_queue(tools: Tools, project_id: int, limit: int) -> list[QueuedTask]:
     """The next tasks, first to annotate first."""
     store = tools.store
-    queue = store.queue(project_id)[:limit]
+    queue = store.queue(project_id, limit)
     task_ids = [entry.task_id for entry in queue]
     made = store.suggestions(project_id, task_ids)
     shown = _ids_of_demonstrations(made.values())
@@ -53,8 +59,8 @@ def shown_demonstrations(
     if made is None:
         return []
     return [
-        DemonstrationShown(task_id, excerpt(texts[task_id]), None, task_url(tools, project_id, task_id))
-        for task_id in made.demonstrations
+        DemonstrationShown(task_id, excerpt(texts[task_id]), near, task_url(tools, project_id, task_id))
+        for task_id, near in zip_longest(made.demonstrations, made.similarities)
         if task_id in texts
     ]
 
@@ -75,21 +81,53 @@ def explain_task(tools: Tools, project_id: int, task_id: int) -> TaskReport | No
     text = store.some_texts(project_id, [task_id]).get(task_id)
     if text is None:
         return None
-    made = store.shown(project_id, [task_id]).get(task_id)
-    made = made or store.suggestions(project_id, [task_id]).get(task_id)
-    texts = store.some_texts(project_id, made.demonstrations if made else [])
+    witness = store.witness(project_id, task_id)
+    made = store.suggestions(project_id, [task_id]).get(task_id)
+    if witness is not None:
+        made = store.shown(project_id, [task_id]).get(task_id) or made
+    shown = made.demonstrations if made else witness.demonstrations if witness else []
+    texts = store.some_texts(project_id, shown)
+    blind = witness.blind if witness else task_id in blind_tasks(tools, project_id)
     return TaskReport(
         task_id=task_id,
-        state="annotated" if task_id in store.done(project_id) else "rest",
+        state=_state(tools, project_id, task_id, annotated=witness is not None),
         text=text,
         excerpt=excerpt(text),
         url=task_url(tools, project_id, task_id),
-        blind=False,
+        blind=blind,
         demonstrations=shown_demonstrations(tools, project_id, made, texts),
-        changes=[],
+        changes=_changes(tools, project_id, witness) if witness else [],
     )
 
 
-def review_list(tools: Tools, project_id: int, limit: int) -> list[ReviewedTask]:
-    """After 'finish': tasks that carry the model's labels, most expected errors first."""
-    return []
+def _state(tools: Tools, project_id: int, task_id: int, *, annotated: bool) -> str:
+    store = tools.store
+    if annotated:
+        return "annotated"
+    if task_id in store.done(project_id):
+        return "skipped"
+    if store.fact(project_id, "finishing"):
+        return "auto" if task_id in store.published(project_id) else "rest"
+    return "queued" if any(entry.task_id == task_id for entry in store.queue(project_id)) else "rest"
+
+
+def _changes(tools: Tools, project_id: int, witness: Witness) -> list[SpanChange]:
+    """What was changed in the suggestion; nothing where there was none."""
+    store = tools.store
+    gold = next((d.document for d in store.demonstrations(project_id) if d.task_id == witness.task_id), None)
+    if gold is None or witness.result is None:
+        return []
+    interface = parse_label_config(store.fact(project_id, "label_config") or "")
+    suggested = document_from_annotation(interface, gold.text, witness.result)
+    return [_change(edit, gold.text) for edit in span_edits(suggested.spans, gold.spans)]
+
+
+def _change(edit: Edit, text: str) -> SpanChange:
+    before, after = edit.before, edit.after
+    return SpanChange(
+        change=edit.change,
+        words=text[after.start : after.end] if after else "",
+        label=after.label if after else "",
+        words_before=text[before.start : before.end] if before else "",
+        label_before=before.label if before else "",
+    )

@@ -57,7 +57,7 @@ class Quality:
     saw none. ``difference``: assisted minus blind F1. ``labels`` and ``curve`` are of the assisted tasks.
     ``untouched_share``: of the suggestions that had any span, those submitted without a change.
     ``edits_per_task``: spans added, removed, moved or relabelled. ``seconds_per_task``: the median of
-    Label Studio's lead_time.
+    Label Studio's lead_time, and ``seconds_per_blind_task`` that of the blind tasks.
     """
 
     assisted: Score | None = None
@@ -75,7 +75,8 @@ class Quality:
 class Advice:
     """Whether to go on. ``gain``: F1 that the next ``annotations`` are expected to add; ``minutes`` of
     people and ``tokens`` of the model that they take. ``expected_f1``: of the texts that nobody will
-    annotate. ``verdict``: "too_early", "go_on" or "stop"."""
+    annotate, known from ``basis``: the "blind audit", or the "assisted" tasks, whose figures flatter.
+    ``verdict``: "too_early", "go_on" or "stop"."""
 
     verdict: str = "too_early"
     sentence: str = ""
@@ -84,6 +85,7 @@ class Advice:
     minutes: float | None = None
     tokens: int | None = None
     expected_f1: Estimate | None = None
+    basis: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,11 +281,13 @@ class Inconsistency:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedTask:
-    """A task labelled by the model. ``expected_errors``: spans that are expected to be wrong in it."""
+    """A task labelled by the model. ``expected_errors``: spans expected to be wrong or missing in it;
+    ``chance_right``: that the whole answer is right."""
 
     task_id: int
     place: int
     expected_errors: float
+    chance_right: float
     spans: int
     excerpt: str
     url: str

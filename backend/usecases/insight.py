@@ -12,11 +12,17 @@ from allabel_core.selection.allabel import stage_quotas
 from allabel_core.selection.scarcity import scarce_labels
 
 from ..labeling.label_config import LabelingInterface
-from ..ports import QueueEntry, StoredDemonstration
+from ..ports import QueueEntry
+from .advice import advise
+from .audit import STAGE as AUDIT
 from .calibration import calibration_error
+from .consistency import look_for_contradictions
+from .corpus import Corpus
+from .corpus_map import draw_map
 from .estimate import estimate
 from .figures import Advice, Confidence, Cost, Quality, StageProgress
-from .measure import measure
+from .measure import Compared, compare, quality
+from .review import look_for_errors
 from .tools import Tools
 
 STAGES = ("diversity", "similarity", "uncertainty")
@@ -34,43 +40,73 @@ class Insight:
     scarce_labels: dict[str, int] = field(default_factory=dict)
 
 
-_JSON = TypeAdapter(Insight)
+INSIGHT_JSON = TypeAdapter(Insight)
 
 
 def look(
     tools: Tools,
     project_id: int,
     interface: LabelingInterface,
-    corpus: Sequence[StoredDemonstration],
+    corpus: Corpus,
     queue: Sequence[QueueEntry],
 ) -> None:
     """Compute and store the project's figures, after its queue has been brought up to date."""
     store = tools.store
     settings = store.settings(project_id)
-    gold = {shown.task_id: shown.document for shown in corpus}
-    seen = store.shown(project_id, list(gold))
-    error, judged = calibration_error(seen, gold)
+    gold = {shown.task_id: shown.document for shown in corpus.demonstrations}
+    compared = compare(interface, corpus, store.witnesses(project_id))
+    measured = quality(compared)
+    error, judged = calibration_error(store.shown(project_id, list(gold)), gold)
     found = Insight(
-        stages=_stages(len(corpus), queue, settings.strategy, settings.window),
-        quality=measure(interface, corpus, seen),
+        stages=_stages(list(gold), set(store.audit(project_id)), queue, settings.strategy, settings.window),
+        quality=measured,
+        advice=_advice(tools, project_id, compared, measured, len(gold)),
         confidence=Confidence(error, judged),
         to_finish=list(estimate(tools, project_id).costs) if tools.model else [],
         scarce_labels=scarce_labels(gold.values(), interface.labels, max(1, settings.k)),
     )
-    store.save_insight(project_id, _JSON.dump_json(found))
+    store.save_computed(project_id, "insight", INSIGHT_JSON.dump_json(found))
+    look_for_contradictions(tools, project_id, corpus)
+    look_for_errors(tools, project_id, compared)
+    draw_map(tools, project_id, corpus, queue)
 
 
-def _stages(annotated: int, queue: Sequence[QueueEntry], strategy: str, window: int) -> list[StageProgress]:
-    """The strategy's stages in their order; annotated tasks fill the three stages one after the other."""
+def _advice(
+    tools: Tools, project_id: int, compared: Sequence[Compared], measured: Quality, annotated: int
+) -> Advice:
+    spent = tools.model.spending(project_id) if tools.model else None
+    tokens = spent.prompt_tokens + spent.completion_tokens if spent else 0
+    return advise(
+        compared,
+        annotated=annotated,
+        left=int(tools.store.fact(project_id, "tasks") or 0) - len(tools.store.done(project_id)),
+        seconds_per_task=measured.seconds_per_task,
+        tokens_per_task=tokens / annotated if annotated else None,
+    )
+
+
+def _stages(
+    annotated: Sequence[int], audit: set[int], queue: Sequence[QueueEntry], strategy: str, window: int
+) -> list[StageProgress]:
+    """The strategy's stages in their order, then the audit.
+
+    Annotated tasks fill the method's three stages one after the other, wherever they came from.
+    """
     ahead = Counter(entry.stage for entry in queue[:window])
     later = Counter(entry.stage for entry in queue[window:])
-    names = list(dict.fromkeys(entry.stage for entry in queue)) or [strategy]
-    done = {names[0]: annotated}
+    audited = sum(task_id in audit for task_id in annotated)
+    left = len(annotated) - audited
+    done = {AUDIT: audited}
     if strategy == "allabel":
-        left = annotated
-        budget = annotated + sum(entry.stage in STAGES for entry in queue)
-        for stage, quota in stage_quotas(budget)._asdict().items():
-            done[stage] = min(left, quota)
+        quotas = stage_quotas(left + sum(entry.stage in STAGES for entry in queue))._asdict()
+        for stage in STAGES:
+            done[stage] = min(left, quotas[stage])
             left -= done[stage]
-        names = [*STAGES, *(name for name in names if name not in STAGES)]
+        names = list(STAGES)
+    else:
+        names = [strategy]
+    done[names[-1]] = done.get(names[-1], 0) + left
+    names += [name for name in dict.fromkeys(entry.stage for entry in queue) if name not in (*names, AUDIT)]
+    if audit:
+        names.append(AUDIT)
     return [StageProgress(name, done.get(name, 0), ahead[name], later[name]) for name in names]

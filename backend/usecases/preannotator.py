@@ -37,11 +37,12 @@ MOST_KEPT = 4
 
 
 class Part(NamedTuple):
-    """One prompt of a question: about ``chunk`` of the text, with these demonstrations."""
+    """One prompt of a question: about ``chunk`` of the text, with these demonstrations, so similar to it."""
 
     chunk: Chunk
     prompt: Prompt
     demonstrations: tuple[StoredDemonstration, ...]
+    similarities: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,15 @@ class Question:
     def demonstrations(self) -> list[int]:
         """Their task ids, each once."""
         return _task_ids(self.parts)
+
+    @property
+    def similarities(self) -> list[float]:
+        """Of each demonstration to the part of the text that it is nearest to."""
+        nearest: dict[int, float] = {}
+        for part in self.parts:
+            for shown, similarity in zip(part.demonstrations, part.similarities, strict=True):
+                nearest[shown.task_id] = max(similarity, nearest.get(shown.task_id, similarity))
+        return [nearest[task_id] for task_id in self.demonstrations]
 
 
 class Reading(NamedTuple):
@@ -196,17 +206,17 @@ class Preannotator:
         if self._tools.model is not None:
             fitting = fit_demonstrations(
                 self._labels,
-                [each.document for each in shown],
+                [each.document for each, _ in shown],
                 asked,
                 context_tokens=self._tools.model.context_window,
                 form=self.form,
                 templates=templates,
             )
-            shown = [each for each in shown if any(each.document is fits for fits in fitting)]
-        prompt = build_prompt(self._labels, [each.document for each in shown], asked, templates=templates)
-        return Part(chunk, prompt, tuple(shown))
+            shown = [each for each in shown if any(each[0].document is fits for fits in fitting)]
+        prompt = build_prompt(self._labels, [each.document for each, _ in shown], asked, templates=templates)
+        return Part(chunk, prompt, tuple(each for each, _ in shown), tuple(near for _, near in shown))
 
-    def _nearest(self, text: str) -> list[StoredDemonstration]:
+    def _nearest(self, text: str) -> list[tuple[StoredDemonstration, float]]:
         settings = self._settings
         found = self._index.nearest(
             text,
@@ -215,7 +225,7 @@ class Preannotator:
             varied=settings.varied,
             cover_labels=settings.cover_labels,
         )
-        return [self._passages[demonstration.corpus_index] for demonstration in found]
+        return [(self._passages[each.corpus_index], each.similarity) for each in found]
 
     def _recipe(self, parts: Sequence[Part]) -> str:
         asked = [
@@ -254,6 +264,7 @@ class Preannotator:
             certainty=certainty(answers, found.scores),
             basis=question.basis,
             corpus=len(self._digests),
+            similarities=question.similarities,
         )
         return Reading(suggestion, found.tally)
 

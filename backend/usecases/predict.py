@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import LabelConfigError, LabelStudioError
 from ..labeling.label_config import parse_label_config
 from ..ports import Suggestion
+from .audit import blind_tasks
 from .connect import register
 from .publish import place_score
 from .texts import readable_text
@@ -25,7 +26,7 @@ def predict(
 ) -> list[dict[str, Any]]:
     """Exactly one prediction per task, in order; an empty one where the model is not done in time.
 
-    What is late is filled in by the worker with the next publication.
+    What is late is filled in by the worker with the next publication. Tasks of the blind audit stay empty.
 
     :param tasks: (task id, task data).
     """
@@ -33,8 +34,11 @@ def predict(
     if not store.knows(project_id):
         register(tools, project_id, backend_url="", extra_params={})
     ids = [task_id for task_id, _ in tasks]
-    found = store.suggestions(project_id, ids)
-    missing = {task_id: data for task_id, data in tasks if task_id not in found}
+    blind = blind_tasks(tools, project_id)
+    found = {
+        task_id: made for task_id, made in store.suggestions(project_id, ids).items() if task_id not in blind
+    }
+    missing = {task_id: data for task_id, data in tasks if task_id not in found and task_id not in blind}
     if missing and tools.model is not None:
         found |= _ask_worker(tools, project_id, missing, label_config)
     version = store.fact(project_id, "version")

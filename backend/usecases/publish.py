@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 
 from ..ports import PublishedPrediction, Suggestion
+from .audit import blind_tasks, blinded
+from .review import error_model, most_errors_first
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -33,7 +35,10 @@ def publish(tools: Tools, project_id: int) -> str | None:
     with store.lock(f"publish:{project_id}", wait=PUBLISH_WAIT) as held:
         if not held:
             return None
-        ready = ready_suggestions(tools, project_id)
+        blind = blind_tasks(tools, project_id)
+        ready = [
+            blinded(item) if item.task_id in blind else item for item in ready_suggestions(tools, project_id)
+        ]
         published = store.published(project_id)
         window = store.settings(project_id).window
         complete = not store.wanted_count(project_id)
@@ -61,7 +66,7 @@ def ready_suggestions(tools: Tools, project_id: int) -> list[Suggestion]:
 
     Behind them come those that were published before, and late ones: tasks opened out of turn that
     had to be answered empty at the time. Once the project is being finished, the suggestions of all
-    remaining tasks, the least confident first.
+    remaining tasks, those with the most expected errors first.
     """
     store = tools.store
     if store.fact(project_id, "finishing"):
@@ -69,7 +74,9 @@ def ready_suggestions(tools: Tools, project_id: int) -> list[Suggestion]:
             return []
         queue = [entry.task_id for entry in store.queue(project_id)]
         found = store.suggestions(project_id, queue)
-        return sorted(found.values(), key=_least_confident_first) if len(found) == len(queue) else []
+        model = error_model(tools, project_id)
+        by_errors = sorted(found.values(), key=lambda made: most_errors_first(made, model))
+        return by_errors if len(found) == len(queue) else []
     size = store.settings(project_id).window
     window = [entry.task_id for entry in store.queue(project_id, size)]
     found = store.suggestions(project_id, window)
@@ -81,10 +88,6 @@ def ready_suggestions(tools: Tools, project_id: int) -> list[Suggestion]:
     still_open = [task_id for task_id in store.published(project_id) if task_id not in gone][:size]
     late = sorted(store.late(project_id) - gone - set(still_open))
     return ready + list(store.suggestions(project_id, [*still_open, *late]).values())
-
-
-def _least_confident_first(suggestion: Suggestion) -> tuple[float, int]:
-    return (suggestion.confidence if suggestion.confidence is not None else 1.0, suggestion.task_id)
 
 
 def _worth_publishing(

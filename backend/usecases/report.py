@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from ..ports import ProgressNote, Spending
 from .connect import project_page, project_url
-from .figures import CorpusMap, Inconsistency, JobProgress, ProjectReport, ProjectSummary, SpendingReport
-from .insight import Insight
+from .figures import JobProgress, ProjectReport, ProjectSummary, SpendingReport
+from .insight import INSIGHT_JSON, Insight
 from .tools import Tools
 
 BUSY = ("connected", "reading", "ranking", "suggesting", "finishing")
-_INSIGHT = TypeAdapter(Insight)
 
 
 def summaries(tools: Tools) -> list[ProjectSummary]:
@@ -78,10 +77,10 @@ def report(tools: Tools, project_id: int) -> ProjectReport:
 
 def stored_insight(tools: Tools, project_id: int) -> Insight:
     """What the last sync found out; nothing where there was none, or it was of another release."""
-    raw = tools.store.insight(project_id)
+    raw = tools.store.computed(project_id, "insight")
     if raw is not None:
         with suppress(ValidationError):
-            return _INSIGHT.validate_json(raw)
+            return INSIGHT_JSON.validate_json(raw)
     return Insight()
 
 
@@ -107,13 +106,3 @@ def _jobs(facts: Mapping[str, str], note: ProgressNote | None) -> list[JobProgre
 
 def _counters(facts: Mapping[str, str], prefix: str) -> dict[str, int]:
     return {name.removeprefix(prefix): int(n) for name, n in sorted(facts.items()) if name.startswith(prefix)}
-
-
-def corpus_map(tools: Tools, project_id: int) -> CorpusMap:
-    """The corpus as points; not computed before the first sync."""
-    return CorpusMap(computed=False)
-
-
-def inconsistencies(tools: Tools, project_id: int) -> list[Inconsistency]:
-    """The same words in the same kind of context, labelled differently."""
-    return []

@@ -11,6 +11,7 @@ from allabel_core.errors import AllabelError
 from ..errors import LabelStudioNotFoundError
 from ..labeling.label_config import parse_label_config
 from ..ports import Project, QueueEntry
+from .audit import budget_without, draw, with_audit
 from .connect import describe_progress, set_up
 from .corpus import Corpus, read_annotations
 from .events import KINDS as EVENT_KINDS
@@ -21,6 +22,7 @@ from .publish import publish
 from .ranking import reading_budget
 from .remedies import note_problem
 from .tools import Tools
+from .witness import witness
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +80,7 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     read = update_texts(tools, project, interface, new_tasks="new_tasks" in kinds)
     before = store.done(project_id)
     corpus = read_annotations(tools, project, interface, anew=read == "all")
+    witness(tools, project_id, corpus)
     store.set_facts(
         project_id, label_config=project.label_config, instructions=project.instructions, title=project.title
     )
@@ -87,7 +90,7 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
         queue = _rank(tools, project_id, corpus)
     plan_suggestions(tools, project_id, corpus.demonstrations, corpus.skipped, queue)
     publish(tools, project_id)
-    look(tools, project_id, interface, corpus.demonstrations, queue)
+    look(tools, project_id, interface, corpus, queue)
     state = queue_state(tools, project_id)
     store.set_facts(project_id, state=state, problem="", skipped=len(corpus.skipped))
     describe_progress(tools, project)
@@ -106,12 +109,18 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
     store.set_facts(project_id, state="ranking")
     settings = store.settings(project_id)
     texts = store.texts(project_id)
-    pool = {task_id: text for task_id, text in texts.items() if task_id not in corpus.skipped}
     annotated = [shown.task_id for shown in corpus.demonstrations]
     started = time.monotonic()
+    audit = draw(tools, project_id, settings, texts, corpus)
+    # The strategy goes about its work as if the audited texts were not there, as with skipped ones.
+    absent = {*audit, *corpus.skipped}
+    pool = {task_id: text for task_id, text in texts.items() if task_id not in absent}
+    chosen = [task_id for task_id in annotated if task_id in pool]
     budget = reading_budget(settings, texts.values())
     doubts = model_doubts(tools, project_id, list(pool), set(annotated), settings)
-    queue = tools.ranker.rank(project_id, pool, annotated, budget, settings, doubts)
+    left = budget_without(settings, texts, audit)
+    queue = tools.ranker.rank(project_id, pool, chosen, left, settings, doubts)
+    queue = with_audit(queue, annotated, audit)
     store.set_facts(project_id, rank_seconds=round(time.monotonic() - started, 3))
     if settings.budget_unit == "tokens":
         # People count tasks: as many as the tokens pay for.
@@ -120,8 +129,8 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
         placed = {*annotated, *(entry.task_id for entry in queue)}
         queue += [
             QueueEntry(task_id, "rest", "labelled by the model", 0.0)
-            for task_id in pool
-            if task_id not in placed
+            for task_id in texts
+            if task_id not in placed and task_id not in corpus.skipped
         ]
     store.save_queue(project_id, queue)
     store.save_done(project_id, corpus.done)

@@ -105,7 +105,9 @@ def spot_fruits(prompt: Prompt) -> str:
 def make_tools(
     store: Store, label_studio: FakeLabelStudio, model: ScriptedModel | None, **settings: Any
 ) -> Tools:
-    return fakes.make_tools(store, label_studio, model, **{"budget": "20", "window": 8} | settings)
+    return fakes.make_tools(
+        store, label_studio, model, **{"budget": "20", "window": 8, "audit": 0.0} | settings
+    )
 
 
 def settle(tools: Tools) -> None:

@@ -10,7 +10,14 @@ from redis import Redis
 from allabel_core.types import Document, Relation, Span
 from backend.adapters import store as store_module
 from backend.adapters.store import Store
-from backend.ports import AnnotatedTask, ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
+from backend.ports import (
+    AnnotatedTask,
+    ProjectSettings,
+    QueueEntry,
+    StoredDemonstration,
+    Submission,
+    Suggestion,
+)
 
 PROJECT = 7
 
@@ -123,7 +130,8 @@ def test_records_survive_the_round_trip(store: Store) -> None:
 
     store.save_settings(PROJECT, settings)
     store.save_queue(PROJECT, queue)
-    annotated = [AnnotatedTask(8, "2026-01-02", 2, None), AnnotatedTask(9, "2026-01-01", 1, document)]
+    made = Submission(9, 4, "2026-01-01", 7, 12.5, document, True)
+    annotated = [AnnotatedTask(8, "2026-01-02", 2), AnnotatedTask(9, "2026-01-01", 1, (made,))]
     store.save_annotated(PROJECT, annotated, [], "2026-01-03")
     store.save_suggestions(PROJECT, [suggestion])
     store.save_published(PROJECT, {3: "x", 1: "y"})

@@ -25,6 +25,10 @@ def texts_of(f1_of: list[float], entities: int = 100) -> list[Counts]:
     return [Counts(tp, entities - tp, entities - tp) for tp in right]
 
 
+def fitted(counts: list[Counts]) -> LearningCurve:
+    return fit_curve(counts, range(len(counts)), rng())
+
+
 def test_f1_of_all_texts_and_an_interval_around_it() -> None:
     found = f1_estimate([Counts(8, 2, 0), Counts(2, 0, 8)], rng())
     assert found.value == pytest.approx(2 * 10 / (2 * 10 + 2 + 8))
@@ -57,12 +61,12 @@ def test_nothing_is_measured_on_nothing() -> None:
     with pytest.raises(InvalidInputError):
         f1_estimate([], rng())
     with pytest.raises(InvalidInputError, match="at least 20"):
-        fit_curve(texts_of([0.5] * 19), rng())
+        fitted(texts_of([0.5] * 19))
 
 
 def test_a_power_law_is_found_again() -> None:
     true = [0.9 - 0.6 * (n + 1) ** -0.5 for n in range(60)]
-    curve = fit_curve(texts_of(true, entities=10_000), rng())
+    curve = fitted(texts_of(true, entities=10_000))
     assert (curve.level[0], curve.drop[0], curve.exponent[0]) == pytest.approx((0.9, 0.6, 0.5), abs=1e-3)
     gain = curve.gain(60, 20)
     assert gain.value == pytest.approx(0.6 * (61**-0.5 - 81**-0.5), abs=1e-3)
@@ -70,13 +74,13 @@ def test_a_power_law_is_found_again() -> None:
 
 
 def test_a_level_curve_promises_nothing() -> None:
-    curve = fit_curve(texts_of([0.7] * 40), rng())
+    curve = fitted(texts_of([0.7] * 40))
     assert curve.gain(40, 20) == pytest.approx((0.0, 0.0, 0.0), abs=1e-9)
     assert curve.level_at(40) == pytest.approx((0.7, 0.7, 0.7))
 
 
 def test_a_falling_curve_is_taken_for_a_level_one() -> None:
-    curve = fit_curve(texts_of([0.9] * 20 + [0.3] * 20), rng())
+    curve = fitted(texts_of([0.9] * 20 + [0.3] * 20))
     assert curve.gain(40, 20).value == 0
     assert curve.level_at(40).value == pytest.approx(0.6)
 
@@ -84,7 +88,7 @@ def test_a_falling_curve_is_taken_for_a_level_one() -> None:
 @given(st.lists(COUNTS, min_size=20, max_size=40), st.integers(0, 50))
 @settings(deadline=None, max_examples=25)
 def test_a_curve_stays_between_0_and_1_and_never_falls(counts: list[Counts], more: int) -> None:
-    curve = fit_curve(counts, rng())
+    curve = fitted(counts)
     gain = curve.gain(len(counts), more)
     assert 0 <= gain.low <= gain.high <= 1
     assert gain.value >= 0
@@ -100,3 +104,10 @@ def test_the_expected_f1_is_the_blind_one_plus_what_was_learnt_since() -> None:
     assert found.low == pytest.approx(0.4 + 0.8 - 0.5)
     assert found.high == pytest.approx(0.1 + 0.8 - 0.1)
     assert expected_f1(curve, 0, [Counts()], [0], rng()) == (0, 0, 0)
+
+
+def test_texts_between_which_others_were_annotated_stand_where_they_were() -> None:
+    before = [*range(0, 20, 2), *range(100, 140, 2)]
+    counts = texts_of([0.9 - 0.6 * (n + 1) ** -0.5 for n in before], entities=10_000)
+    curve = fit_curve(counts, before, rng())
+    assert (curve.level[0], curve.drop[0], curve.exponent[0]) == pytest.approx((0.9, 0.6, 0.5), abs=1e-3)
