@@ -280,7 +280,7 @@ class ProjectSettings:
     """With `tokens`, `budget` counts tokens to read, or is a share of all there are."""
     audit: float = 0.1
     """The share of the budget that is drawn at random and annotated without suggestions, to measure how
-    good these are; none of a budget below 20 tasks. See [Figures](../quality.md)."""
+    good these are; none of a budget below 20 tasks. See [Quality](../quality.md)."""
 
 
 @dataclass(frozen=True, slots=True)
