@@ -142,3 +142,29 @@ def test_links_of_the_pages_outside_of_docs_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8")):
             if not re.match(r"https?://|mailto:", target):
                 assert (ROOT / target).exists(), f"{page.name}: {target}"
+
+
+LABEL_STUDIO_SAYS = (
+    "URL resolves to a reserved network address",
+    "Can't connect to ML backend ..., health check failed",
+    "Successfully connected to ... but it doesn't look like a valid ML backend",
+    "Enter a valid URL",
+    "Start model training on annotation submission",
+)
+
+
+def test_messages_that_troubleshooting_quotes_are_those_of_the_product() -> None:
+    text = (ROOT / "docs" / "how-to" / "troubleshooting.md").read_text("utf-8")
+    headings = re.findall(r"^### (.*)|\*\*\d+, (.*?)\*\*", text, re.MULTILINE)
+    quoted = [
+        words
+        for heading in map(max, headings)
+        for words in re.findall(r"(?:^|\s)'(.+?)'(?=,|$| or | on )", heading)
+    ]
+    assert len(quoted) >= 12
+    source = " ".join(path.read_text("utf-8") for path in (ROOT / "backend").rglob("*.py"))
+    joined = re.sub(r"\"\s*f?\"", "", source)
+    for words in quoted:
+        parts = [part for part in re.split(r" ?\.\.\.|8080|Label Studio is", words) if part.strip()]
+        known = words in LABEL_STUDIO_SAYS or all(part.strip() in joined for part in parts)
+        assert known, f"neither the backend nor Label Studio says {words!r}"
