@@ -41,7 +41,7 @@ class Tools:
     templates: Templates
     defaults: ProjectSettings
     backend_url: str
-    webhook_secret: str
+    webhook_secret: str = field(repr=False)
     chunk: int
     samples: int
     public_url: str
