@@ -12,9 +12,9 @@ from redis.exceptions import RedisError
 from .errors import LabelStudioError
 from .usecases.tools import Tools
 
-ANSWER_WITHIN = 1.8
+ANSWER_WITHIN = 1.5
 """Seconds; who asks is answered within 2."""
-LABEL_STUDIO_SECONDS = 1.5
+LABEL_STUDIO_SECONDS = 1.2
 OK = "ok"
 SILENT = "does not answer in time"
 
