@@ -6,6 +6,7 @@ Limits set by Label Studio: /health 1 s, /setup 3 s, /predict 100 s, a webhook 1
 from __future__ import annotations
 
 import re
+import time
 from functools import partial
 from typing import Annotated, Any
 
@@ -139,7 +140,9 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
         """Suggestions, one per task in the order given; those not made yet are waited for, 85 s at most."""
         request.state.project = body.project
         tasks = [(task.id, task.data) for task in body.tasks]
-        answer = partial(predict, tools, body.project, tasks, label_config=body.label_config)
+        answer = partial(
+            predict, tools, body.project, tasks, label_config=body.label_config, arrived=time.monotonic()
+        )
         return {"results": await to_thread.run_sync(answer, limiter=patient)}
 
     @router.post("/webhook", status_code=202)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker, get_current_job
@@ -23,6 +24,9 @@ from .telemetry import watched_job
 from .usecases.suggest import suggest
 from .usecases.sync import sync
 from .usecases.tools import Tools
+
+if TYPE_CHECKING:
+    from .adapters.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +55,14 @@ def sync_job(project_id: int) -> None:
 
 def suggest_job(project_id: int) -> None:
     """Pre-annotate the next few wanted tasks of one project."""
-    _run("suggest", suggest, project_id)
+    _run("suggest", _suggest, project_id)
+
+
+def _suggest(tools: Tools, project_id: int) -> None:
+    if tools.store.unclaimed(project_id) > tools.chunk:
+        # Another worker can begin at once, and this one goes on without waiting for a tick.
+        enqueue_suggestions(tools.store, project_id)
+    suggest(tools, project_id)
 
 
 def _run(kind: str, work: Callable[[Tools, int], object], project_id: int) -> None:
@@ -78,8 +89,6 @@ class Ticker:
     def __init__(self, tools: Tools, *, reconcile_seconds: float) -> None:
         self._store = tools.store
         self._reconcile_seconds = reconcile_seconds
-        self._rank = Queue(RANK_QUEUE, connection=tools.store.redis, serializer=JSONSerializer)
-        self._suggest = Queue(SUGGEST_QUEUE, connection=tools.store.redis, serializer=JSONSerializer)
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="ticker", daemon=True)
 
@@ -106,23 +115,34 @@ class Ticker:
                 store.mark_dirty(project_id, "reconcile")
         for project_id in store.due_projects():
             if not store.locked(f"sync:{project_id}"):
-                self._enqueue(self._rank, sync_job, "sync", project_id, SYNC_TIMEOUT)
+                enqueue_sync(store, project_id)
         for project_id in store.projects():
             if store.unclaimed(project_id) > 0:
-                self._enqueue(self._suggest, suggest_job, "suggest", project_id, SUGGEST_TIMEOUT)
+                enqueue_suggestions(store, project_id)
 
-    def _enqueue(
-        self, queue: Queue, job: Callable[[int], None], kind: str, project_id: int, timeout: int
-    ) -> None:
-        if self._store.claim(_queued(kind, project_id), QUEUED_AT_MOST):
-            queue.enqueue_call(
-                job,
-                args=(project_id,),
-                timeout=timeout,
-                result_ttl=KEEP_RESULT,
-                failure_ttl=KEEP_FAILURE,
-                description=f"{kind} {project_id}",
-            )
+
+def enqueue_sync(store: Store, project_id: int) -> None:
+    """One job at a time waits for each project."""
+    _enqueue(store, RANK_QUEUE, sync_job, "sync", project_id, SYNC_TIMEOUT)
+
+
+def enqueue_suggestions(store: Store, project_id: int) -> None:
+    """One job at a time waits for each project; as it begins, it enqueues its successor."""
+    _enqueue(store, SUGGEST_QUEUE, suggest_job, "suggest", project_id, SUGGEST_TIMEOUT)
+
+
+def _enqueue(
+    store: Store, queue: str, job: Callable[[int], None], kind: str, project_id: int, timeout: int
+) -> None:
+    if store.claim(_queued(kind, project_id), QUEUED_AT_MOST):
+        Queue(queue, connection=store.redis, serializer=JSONSerializer).enqueue_call(
+            job,
+            args=(project_id,),
+            timeout=timeout,
+            result_ttl=KEEP_RESULT,
+            failure_ttl=KEEP_FAILURE,
+            description=f"{kind} {project_id}",
+        )
 
 
 def run_worker(settings: Settings) -> None:

@@ -22,14 +22,21 @@ POLL_SECONDS = 0.1
 
 
 def predict(
-    tools: Tools, project_id: int, tasks: Sequence[tuple[int, dict[str, Any]]], *, label_config: str
+    tools: Tools,
+    project_id: int,
+    tasks: Sequence[tuple[int, dict[str, Any]]],
+    *,
+    label_config: str,
+    arrived: float | None = None,
 ) -> list[dict[str, Any]]:
     """Exactly one prediction per task, in order; an empty one where the model is not done in time.
 
     What is late is filled in by the worker with the next publication. Tasks of the blind audit stay empty.
 
     :param tasks: (task id, task data).
+    :param arrived: when the request came in, by ``time.monotonic()``; it may have waited for its turn.
     """
+    deadline = (time.monotonic() if arrived is None else arrived) + ANSWER_WITHIN
     store = tools.store
     if not store.knows(project_id):
         register(tools, project_id, backend_url="", extra_params={})
@@ -40,26 +47,26 @@ def predict(
     }
     missing = {task_id: data for task_id, data in tasks if task_id not in found and task_id not in blind}
     if missing and tools.model is not None:
-        found |= _ask_worker(tools, project_id, missing, label_config)
+        found |= _ask_worker(tools, project_id, missing, label_config, deadline)
     version = store.fact(project_id, "version")
     places = {task_id: place for place, task_id in enumerate(store.published(project_id))}
     return [_prediction(found.get(task_id), places.get(task_id), len(places), version) for task_id in ids]
 
 
 def _ask_worker(
-    tools: Tools, project_id: int, missing: dict[int, dict[str, Any]], label_config: str
+    tools: Tools, project_id: int, missing: dict[int, dict[str, Any]], label_config: str, deadline: float
 ) -> dict[int, Suggestion]:
     store = tools.store
-    store.add_texts(
-        project_id, _texts(tools, label_config or store.fact(project_id, "label_config") or "", missing)
-    )
-    store.want_now(project_id, missing)
-    deadline = time.monotonic() + ANSWER_WITHIN
+    texts = _texts(tools, label_config or store.fact(project_id, "label_config") or "", missing)
+    if not texts:
+        return {}
+    store.add_texts(project_id, texts)
+    store.want_now(project_id, texts)
     found: dict[int, Suggestion] = {}
-    while len(found) < len(missing) and time.monotonic() < deadline:
+    while len(found) < len(texts) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-        found = store.suggestions(project_id, list(missing))
-    if late := missing.keys() - found.keys():
+        found = store.suggestions(project_id, list(texts))
+    if late := texts.keys() - found.keys():
         store.add_late(project_id, late)
     return found
 

@@ -23,8 +23,10 @@ MIN_READY = 5
 PUBLISH_WAIT = 60.0
 
 
-def publish(tools: Tools, project_id: int) -> str | None:
+def publish(tools: Tools, project_id: int, *, wait: float = PUBLISH_WAIT) -> str | None:
     """Publish the ready part of the window if it is worth it; the new version, or None.
+
+    None, too, where another worker is still publishing after ``wait`` seconds.
 
     Import first, point second, delete last: an annotator sees the old queue or the new one. A run
     that dies between two steps leaves versions behind that the next one deletes.
@@ -32,7 +34,7 @@ def publish(tools: Tools, project_id: int) -> str | None:
     :raises LabelStudioError: a step failed; the old queue is still in place.
     """
     store = tools.store
-    with store.lock(f"publish:{project_id}", wait=PUBLISH_WAIT) as held:
+    with store.lock(f"publish:{project_id}", wait=wait) as held:
         if not held:
             return None
         blind = blind_tasks(tools, project_id)

@@ -12,7 +12,7 @@ from rq.serializers import JSONSerializer
 from backend import worker as worker_module
 from backend.adapters.store import QUIET_SECONDS, Store
 from backend.usecases.tools import Tools
-from backend.worker import RANK_QUEUE, SUGGEST_QUEUE, Ticker
+from backend.worker import RANK_QUEUE, SUGGEST_QUEUE, Ticker, enqueue_suggestions
 from fakes import FakeLabelStudio, make_tools
 
 PROJECT = 1
@@ -82,6 +82,26 @@ def test_wanted_suggestions_become_jobs_until_all_are_claimed(
     Queue(SUGGEST_QUEUE, connection=redis, serializer=JSONSerializer).empty()
     ticker.tick()
     assert jobs(redis, SUGGEST_QUEUE) == []
+
+
+def test_while_there_is_more_to_suggest_than_one_job_does_the_next_one_waits(
+    tools: Tools, store: Store, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[int] = []
+
+    def claim(_: Tools, project_id: int) -> None:
+        waiting.append(len(jobs(redis, SUGGEST_QUEUE)))
+        store.no_longer_wanted(project_id, store.claim_wanted(project_id, tools.chunk))
+
+    monkeypatch.setattr(worker_module, "_tools", lambda: tools)
+    monkeypatch.setattr(worker_module, "suggest", claim)
+    store.add_project(PROJECT)
+    store.replace_wanted(PROJECT, range(1, 2 * tools.chunk + 2))
+    enqueue_suggestions(store, PROJECT)
+    queue = Queue(SUGGEST_QUEUE, connection=redis, serializer=JSONSerializer)
+    SimpleWorker([queue], connection=redis, serializer=JSONSerializer).work(burst=True)
+    assert waiting == [1, 1, 0]
+    assert store.wanted_count(PROJECT) == 0
 
 
 def test_every_known_project_is_compared_with_label_studio_now_and_then(tools: Tools, store: Store) -> None:
