@@ -46,15 +46,24 @@ class _Nearest:
     neighbours: Neighbours
 
 
+@dataclass(frozen=True, slots=True)
+class _Long:
+    """``neighbours``: (n, k) the answer for every text among ``candidates``, a mask (n,)."""
+
+    candidates: BoolArray
+    neighbours: Neighbours
+
+
 class Remembering:
-    """The same answers as ``inner``, of which lists of neighbours, recent columns and what was nearest
-    in the last corpus asked about are kept."""
+    """The same answers as ``inner``, of which lists of neighbours, recent columns, the last long lists and
+    what was nearest in the last corpus asked about are kept. Answers must not be changed in place."""
 
     def __init__(self, inner: Rememberable, lists: Lists | None = None) -> None:
         self.inner = inner
         self.decimals = inner.decimals
         self.known_lists = lists
         self._nearest: _Nearest | None = None
+        self._long: _Long | None = None
         self._columns: OrderedDict[int, tuple[FloatArray, FloatArray]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -88,9 +97,11 @@ class Remembering:
         self, k: int, *, queries: IntArray | None = None, candidates: BoolArray | None = None
     ) -> Neighbours:
         n = len(self)
-        queries = np.arange(n) if queries is None else queries
         candidates = np.ones(n, dtype=np.bool_) if candidates is None else candidates
         few = int(candidates.sum())
+        if queries is None and 2 * k > WIDTH:
+            return self._long_lists(k, candidates)
+        queries = np.arange(n) if queries is None else queries
         if k == 1 and 2 * few < n:
             indices, similarities, unrounded = self._nearest_of(candidates)
             return Neighbours(indices[queries], similarities[queries], unrounded[queries])
@@ -101,6 +112,20 @@ class Remembering:
         if len(missing):
             _put(found, missing, self.inner.neighbours(k, queries=queries[missing], candidates=candidates))
         return found
+
+    def _long_lists(self, k: int, candidates: BoolArray) -> Neighbours:
+        """Every text's, as ``coverage`` asks for them in each ranking: kept for the same question."""
+        known = self._long
+        if (
+            known is None
+            or known.neighbours.indices.shape[1] != k
+            or not np.array_equal(known.candidates, candidates)
+        ):
+            found = self.inner.neighbours(k, candidates=candidates)
+            for part in found:
+                part.flags.writeable = False
+            known = self._long = _Long(candidates.copy(), found)
+        return known.neighbours
 
     def _from_lists(self, k: int, queries: IntArray, candidates: BoolArray) -> tuple[Neighbours, BoolArray]:
         """The first k listed candidates, and for which queries that many are listed."""

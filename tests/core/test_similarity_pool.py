@@ -53,6 +53,24 @@ def test_remembered_neighbours_are_the_neighbours(seed, k, left_out):
     np.testing.assert_array_equal(remembering.mean_to_others(), fresh.mean_to_others())
 
 
+def test_long_lists_are_kept_for_the_same_question_alone(monkeypatch):
+    texts = made_up(60, 1)
+    fresh, kept = Bm25(texts), Remembering(Bm25(texts))
+    asked = []
+    monkeypatch.setattr(
+        kept.inner,
+        "neighbours",
+        lambda k, **rest: asked.append(k) or Bm25.neighbours(kept.inner, k, **rest),
+    )
+    everyone, some = np.ones(60, dtype=np.bool_), np.arange(60) % 3 > 0
+    questions = [(20, everyone), (20, everyone), (20, some), (20, some), (30, some), (30, None)]
+    for k, candidates in questions:
+        same_neighbours(kept.neighbours(k, candidates=candidates), fresh.neighbours(k, candidates=candidates))
+    assert asked == [20, 20, 30, 30]
+    with pytest.raises(ValueError, match="read-only"):
+        kept.neighbours(30).indices[0] = 1
+
+
 @pytest.mark.parametrize("most_added", [0, 3, 64])
 @pytest.mark.parametrize("with_lists", [False, True])
 def test_the_nearest_of_a_changing_corpus(monkeypatch, most_added, with_lists):
