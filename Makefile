@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-demo system demo test test-fast test-compose test-package lint docs docs-links lock audit check bench clean
+.PHONY: help setup setup-demo system demo test test-fast test-compose test-package lint docs docs-links lock audit check bench bench-load bench-scale clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -71,6 +71,13 @@ bench: setup ## speed, side by side with peers
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@$(BIN)/python -m bench $(ARGS)
 	@$(BIN)/python -m bench.llm_overhead
+
+bench-load: setup ## fifty annotators on 10,000 tasks; a slow model (six minutes)
+	@$(BIN)/python -m bench.load $(ARGS)
+
+bench-scale: setup ## 1, 2 and 4 workers on one project; a project of 100,000 tasks (ten minutes)
+	@$(BIN)/python -m bench.scale_out
+	@$(BIN)/python -m bench.large_pool $(ARGS)
 
 clean: ## remove environments and the demo's data
 	rm -rf .venv .label-studio .demo build dist *.egg-info

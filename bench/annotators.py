@@ -28,7 +28,8 @@ class Work:
 
 def sign_up(label_studio_url: str, count: int) -> list[str]:
     """New members of the organisation; their tokens."""
-    return [_new_member(label_studio_url, f"annotator-{number}@example.com") for number in range(count)]
+    run = int(time.time())
+    return [_new_member(label_studio_url, f"annotator-{run}-{number}@example.com") for number in range(count)]
 
 
 def _new_member(url: str, email: str) -> str:

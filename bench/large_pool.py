@@ -10,15 +10,14 @@ import argparse
 import json
 import os
 import signal
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from bench.corpus import make_texts
-from bench.memory import MemoryWatch
+from bench.processes import MemoryWatch
 from bench.scripted_model import LABEL_CONFIG
-from bench.services import OUT, SETTLED, Services, running, wait_for
+from bench.services import OUT, SETTLED, Services, place, running, wait_for
 
 IMPORTED_AT_ONCE = 5_000
 ROUNDS = 3
@@ -108,8 +107,9 @@ def main() -> None:
     )
     parser.add_argument("--tasks", type=int, default=100_000)
     parser.add_argument("--tokens", type=int, default=20, help="words of a text")
+    parser.add_argument("--directory", type=Path, help="kept, so that Label Studio starts sooner next time")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder), model_seconds=0.2) as services:
+    with place(given.directory) as folder, running(folder, model_seconds=0.2) as services:
         figures = measure(services, given.tasks, given.tokens)
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "large_pool.json").write_text(json.dumps(figures, indent=1))

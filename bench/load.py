@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,9 @@ import httpx
 
 from bench.annotators import Annotators, Work, sign_up
 from bench.corpus import make_texts
-from bench.memory import MemoryWatch
+from bench.processes import MemoryWatch
 from bench.scripted_model import LABEL_CONFIG
-from bench.services import OUT, SETTLED, Services, running, wait_for
+from bench.services import OUT, SETTLED, Services, place, running, wait_for
 
 MODEL_SECONDS = 0.2
 SLOW_MODEL_SECONDS = 10.0
@@ -73,7 +72,7 @@ def under_load(services: Services, annotators: Annotators, tasks: int, seconds: 
     services.start_workers(1)
     wait_for(lambda: settled(services, project_id), seconds=600)
     first_queue = time.monotonic() - started
-    httpx.get(f"{services.backend_url}/timings?reset=1")
+    before = httpx.get(f"{services.backend_url}/timings?reset=1").json()
     with MemoryWatch(services.worker_pids()[0]) as memory:
         work = asyncio.run(annotators.annotate(project_id, seconds))
         submitted = time.monotonic()
@@ -85,6 +84,9 @@ def under_load(services: Services, annotators: Annotators, tasks: int, seconds: 
         "label_studio": summary(work, seconds),
         "backend_ms": {path: percentiles(took) for path, took in timings["took"].items()},
         "backend_errors": timings["failed"],
+        "backend_cpu_ms_per_request": 1000
+        * (timings["cpu_seconds"] - before["cpu_seconds"])
+        / max(1, sum(map(len, timings["took"].values()))),
         "seconds_to_converge": time.monotonic() - submitted,
         "rankings": int(facts["rankings"]),
         "publications": int(facts["publications"]),
@@ -163,6 +165,18 @@ def shown_results(services: Services, task_id: int, version: str) -> list[Any]:
     return [r for each in task["predictions"] if each["model_version"] == version for r in each["result"]]
 
 
+def plot(megabytes: list[float]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 3), layout="constrained")
+    axes.plot(megabytes)
+    axes.set(xlabel="seconds", ylabel="worker, resident MB", ylim=(0, None))
+    figure.savefig(OUT / "load.png", dpi=150)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -171,10 +185,11 @@ def main() -> None:
     parser.add_argument("--annotators", type=int, default=50, choices=range(1, 101), metavar="1..100")
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--no-slow-model", action="store_true", help="leave out the slow model's batch")
+    parser.add_argument("--directory", type=Path, help="kept, so that Label Studio starts sooner next time")
     given = parser.parse_args()
     with (
-        tempfile.TemporaryDirectory() as folder,
-        running(Path(folder), model_seconds=MODEL_SECONDS) as services,
+        place(given.directory) as folder,
+        running(folder, model_seconds=MODEL_SECONDS) as services,
     ):
         tokens = sign_up(services.label_studio.base_url, given.annotators)
         annotators = Annotators(services.label_studio.base_url, tokens)
@@ -191,6 +206,7 @@ def main() -> None:
         if not given.no_slow_model:
             figures["slow_model"] = slow_model(services)
     OUT.mkdir(parents=True, exist_ok=True)
+    plot(figures["with_us"]["worker_megabytes"])
     (OUT / "load.json").write_text(json.dumps(figures, indent=1))
     print(json.dumps(figures, indent=1))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -127,6 +128,16 @@ def running(directory: Path, *, model_seconds: float, concurrency: int = 4) -> I
         stack.callback(client.close)
         tools = build_tools(read_settings(environment))
         yield Services(directory, label_studio, environment, client, tools, url, model, stack)
+
+
+@contextmanager
+def place(directory: Path | None) -> Iterator[Path]:
+    """A directory for the services' data: the one given, else one that is removed in the end."""
+    if directory is not None:
+        yield directory
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def wait_for(condition: Callable[[], object], *, seconds: float, every: float = 0.2) -> float:

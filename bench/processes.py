@@ -1,7 +1,8 @@
-"""The memory of another process over time."""
+"""Memory and processor time of other processes; see proc(5)."""
 
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 from threading import Event, Thread
@@ -38,6 +39,11 @@ class MemoryWatch:
 
 
 def resident_megabytes(pid: int) -> float:
-    """See proc(5)."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 2**20
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of user and system, since the process began."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
