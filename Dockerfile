@@ -1,4 +1,4 @@
-# Backend and worker in one image: `allabel serve` unless told otherwise. docs/containers.md has its size and settings.
+# Backend and worker in one image: `allabel serve` unless told otherwise. docs/how-to/containers.md has its size and settings.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
