@@ -28,7 +28,7 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}
 SETTINGS |= {f"{name}_FILE" for name in SECRETS}
 OF_OTHERS = re.compile(
-    "ML_BLOCK|SSRF_|USE_DEFAULT_BANNED|USER_ADDITIONAL|OLLAMA_CONTEXT|ARGS|PYTHON|SBERT|NAME"
+    "ML_BLOCK|SSRF_|USE_DEFAULT_BANNED|USER_ADDITIONAL|OLLAMA_CONTEXT|COMPOSE_PROFILES|ARGS|PYTHON|SBERT|NAME"
 )
 """What is set in the pages and no setting of ours: of Label Studio, Ollama, make, the container image."""
 
