@@ -29,6 +29,7 @@ from .logs import configure_logging
 from .settings import Settings, read_settings
 from .simulate.command import simulate
 from .usecases.connect import connect as connect_project
+from .usecases.connect import project_page
 from .usecases.estimate import estimate as estimate_project
 from .usecases.finish import finish as finish_project
 from .usecases.report import report
@@ -150,6 +151,7 @@ def connect(
     params |= {name: value for name, _, value in (setting.partition("=") for setting in other or ())}
     connect_project(tools, project, params, settings.basic_auth)
     out.print(f"Project {project} is connected to {tools.backend_url}.")
+    out.print(f"Its page: {project_page(tools, project)}")
     if wait:
         _follow(tools, project, until=("ready", "budget_used", "finished", "capped"))
 

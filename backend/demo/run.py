@@ -17,7 +17,7 @@ from ..adapters.label_studio import LabelStudioClient
 from ..bootstrap import build_tools
 from ..labeling.label_config import parse_label_config
 from ..settings import read_settings
-from ..usecases.connect import TITLE
+from ..usecases.connect import TITLE, project_page
 from ..usecases.report import report
 from ..usecases.tools import Tools
 from .autopilot import Autopilot
@@ -163,19 +163,21 @@ class Demo:
         name, password = self.label_studio.login
         base = self.label_studio.base_url
         project = f"{base}/projects/{self.project_id}"
+        page = project_page(self.tools, self.project_id)
         command = f"(set -a; . {self.directory}/env; {Path(sys.executable).parent}/allabel"
         self.screen.say(
             f"""
 [bold]Label Studio is at {base}[/bold]   login {name}   password {password}
+[bold]The project's page is {page}[/bold]
 
 Three things to try:
   1. Annotate: {project}/data?labeling=1 opens the first task of the
      queue with suggestions in it. Correct them, press Submit; the next task of the queue comes.
   2. Watch it learn: every few annotations the rest of the queue is ranked and pre-annotated anew.
-     See the tab 'ALLabel queue' in {project}/data,
-     and in another terminal: {command} status {self.project_id})
-  3. Let the model label the rest: when the budget is used up, press 'Start Training' in
-     {project}/settings/ml,
+     The project's page follows by itself; so does the tab 'ALLabel queue' in {project}/data;
+     in another terminal: {command} status {self.project_id})
+  3. Let the model label the rest: when the budget is used up, press 'Label the rest' on the project's page;
+     or 'Start Training' in {project}/settings/ml;
      or in another terminal: {command} finish {self.project_id})
 
 Logs: {self.directory}/*/*.log. Ctrl-C stops everything; the project is kept for the next time."""

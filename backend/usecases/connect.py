@@ -157,7 +157,8 @@ def describe_progress(tools: Tools, project: Project) -> None:
     """One line in the project's description, below what people wrote there."""
     facts = tools.store.facts(project.id)
     done, budget = int(facts["annotated"]), int(facts["budget"])
-    line = f"{DESCRIPTION_MARK}{done} of {budget} annotations done.{_STATE_SENTENCES.get(facts['state'], '')}"
+    words = f"{done} of {budget} annotations done.{_STATE_SENTENCES.get(facts['state'], '')}"
+    line = f"{DESCRIPTION_MARK}{words} See {project_page(tools, project.id)}"
     kept = [text for text in project.description.splitlines() if not text.startswith(DESCRIPTION_MARK)]
     description = "\n".join([*kept, line]).strip()
     if description != project.description:
