@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-demo system demo test test-fast test-compose test-package lint docs docs-links lock audit check bench bench-load bench-scale clean
+.PHONY: help setup setup-demo system demo test test-fast test-compose test-package lint docs docs-links lock audit check bench bench-load bench-scale screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets

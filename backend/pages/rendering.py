@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.types import Scope
 
 from .charts import learning_curve, segments, stage_bounds, stage_segments, whisker
+from .marks import pieces
 from .words import FILTERS, STAGE_WORDS, STATE_LOOKS, TASK_STATES
 
 HERE: Final = Path(__file__).parent
@@ -48,6 +49,7 @@ def _environment() -> Environment:
     made.globals |= {
         "asset": asset,
         "learning_curve": learning_curve,
+        "pieces": pieces,
         "segments": segments,
         "stage_bounds": stage_bounds,
         "stage_segments": stage_segments,
