@@ -124,8 +124,11 @@ def _changes(tools: Tools, project_id: int, witness: Witness) -> list[SpanChange
 
 def _change(edit: Edit, text: str) -> SpanChange:
     before, after = edit.before, edit.after
+    place = after or before
     return SpanChange(
         change=edit.change,
+        start=place.start if place else 0,
+        end=place.end if place else 0,
         words=text[after.start : after.end] if after else "",
         label=after.label if after else "",
         words_before=text[before.start : before.end] if before else "",

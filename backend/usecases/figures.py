@@ -221,11 +221,14 @@ class QueuedTask:
 @dataclass(frozen=True, slots=True)
 class SpanChange:
     """A span of the suggestion or the annotation. ``change``: kept, removed, added, relabelled or moved;
-    ``words`` and ``label`` as submitted, ``words_before`` and ``label_before`` as suggested."""
+    ``words`` and ``label`` as submitted, ``words_before`` and ``label_before`` as suggested. ``start`` and
+    ``end``: the place of ``words`` in the text; where there are none, that of ``words_before``."""
 
     change: str
-    words: str
-    label: str
+    start: int
+    end: int
+    words: str = ""
+    label: str = ""
     words_before: str = ""
     label_before: str = ""
 

@@ -14,7 +14,8 @@ from backend.pages.charts import (
     stage_segments,
     whisker,
 )
-from backend.usecases.figures import CurvePoint, StageProgress
+from backend.pages.marks import Piece, pieces
+from backend.usecases.figures import CurvePoint, SpanChange, StageProgress
 
 
 @pytest.mark.parametrize(
@@ -110,3 +111,33 @@ def test_scores_are_written_as_the_field_writes_them() -> None:
     assert words.share(0.4567) == "46\u202f%"
     assert (words.number(18000), words.number(1.5, 1), words.number(None)) == ("18,000", "1.5", "–")
     assert (words.plural(1, "text"), words.plural(1200, "text")) == ("1 text", "1,200 texts")
+
+
+def test_a_text_is_cut_where_spans_begin_and_end() -> None:
+    text = "an apple, a pear"
+    kept = SpanChange("kept", 3, 8, "apple", "Fruit", "apple", "Fruit")
+    removed = SpanChange("removed", 12, 16, words_before="pear", label_before="Fruit")
+    assert pieces(text, [removed, kept]) == [
+        Piece("an "),
+        Piece("apple", kept, ends=True),
+        Piece(", a "),
+        Piece("pear", removed, ends=True),
+    ]
+
+
+def test_pieces_of_overlapping_spans_make_up_the_text() -> None:
+    text = "tube furnace wall"
+    long = SpanChange("removed", 0, 12, words_before="tube furnace", label_before="A")
+    late = SpanChange("added", 5, 17, "furnace wall", "B")
+    found = pieces(text, [long, late])
+    assert "".join(piece.text for piece in found) == text
+    assert [(piece.text, piece.change, piece.ends) for piece in found] == [
+        ("tube ", long, False),
+        ("furnace", late, False),
+        (" wall", late, True),
+    ]
+
+
+def test_a_text_without_spans_is_one_piece() -> None:
+    assert pieces("rain", []) == [Piece("rain")]
+    assert pieces("", []) == []
