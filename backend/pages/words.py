@@ -28,6 +28,8 @@ STAGE_WORDS: Final = {
     "diversity": "texts unlike each other, for a first picture of the whole",
     "similarity": "texts that the most other texts resemble",
     "uncertainty": "texts that help where nothing annotated is near",
+    "audit": "drawn at random, annotated without a suggestion: how good are suggestions?",
+    "rest": "left to the model",
 }
 
 TASK_STATES: Final = {
