@@ -25,6 +25,7 @@ STATE_LOOKS: Final = {
 """How a project's state looks, and what it is called."""
 
 STAGE_WORDS: Final = {
+    "coverage": "each time the text that helps the most others, given those before it",
     "diversity": "texts unlike each other, for a first picture of the whole",
     "similarity": "texts that the most other texts resemble",
     "uncertainty": "texts that help where nothing annotated is near",

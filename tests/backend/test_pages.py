@@ -262,6 +262,7 @@ def test_forms_of_others_do_nothing(client: TestClient, tools: Tools, store: Sto
         client.post(path),
         client.post(path, data={"token": foreign}),
         client.post(path, data={"token": "ä"}),
+        client.post(path, data={"token": token(page), **{str(n): "x" for n in range(20)}}),
         client.post(path, data={"token": token(page)}, headers={"Sec-Fetch-Site": "cross-site"}),
         client.post(path, data={"token": token(page)}, headers={"Sec-Fetch-Site": "same-site"}),
     ]
