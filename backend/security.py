@@ -90,6 +90,11 @@ def _given_credentials(request: Request) -> str:
     if scheme.lower() != "basic":
         return ""
     try:
-        return base64.b64decode(value, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+        given = base64.b64decode(value, validate=True)
+    except binascii.Error:
         return ""
+    try:
+        return given.decode()
+    except UnicodeDecodeError:
+        # Label Studio's HTTP client writes it so.
+        return given.decode("latin-1")
