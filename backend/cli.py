@@ -90,10 +90,8 @@ def serve() -> None:
 
     Example: [bold]LABEL_STUDIO_API_KEY=... allabel serve[/bold]
     """
-    import uvicorn
-
-    from .app import create_app
     from .security import is_loopback
+    from .serving import run_server
 
     settings = read_settings()
     configure_logging(settings, err)
@@ -104,8 +102,7 @@ def serve() -> None:
             settings.host,
             settings.port,
         )
-    web = create_app(settings)
-    uvicorn.run(web, host=settings.host, port=settings.port, log_config=None, access_log=False)
+    run_server(settings)
 
 
 @app.command()

@@ -63,8 +63,7 @@ def _ask_worker(
     store.add_texts(project_id, texts)
     store.want_now(project_id, texts)
     found: dict[int, Suggestion] = {}
-    while len(found) < len(texts) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
+    while len(found) < len(texts) and time.monotonic() < deadline and not tools.stopping.wait(POLL_SECONDS):
         found = store.suggestions(project_id, list(texts))
     if late := texts.keys() - found.keys():
         store.add_late(project_id, late)

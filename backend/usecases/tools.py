@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Event
 from typing import TYPE_CHECKING, TypeAlias
 
 from allabel_core.prompting import Templates
@@ -31,6 +32,7 @@ class Tools:
     ``chunk``: tasks per suggestion job. ``samples``: answers asked for per text, to measure agreement.
     ``encoder``: sentence embeddings; only a worker calls it. ``preannotators``: by project, those used
     last, each with what it was built from. ``on_progress``: told what is done of how much, by a worker's job.
+    ``stopping``: set when the process is to end, for what would wait long.
     ``public_url`` and ``label_studio_url``: where people's browsers reach this backend and Label Studio.
     """
 
@@ -48,6 +50,7 @@ class Tools:
     label_studio_url: str
     encoder: Encoder = field(default_factory=Encoder)
     on_progress: OnProgress = _silent
+    stopping: Event = field(default_factory=Event, repr=False)
     meter: Meter = field(default_factory=Meter)
     preannotators: dict[int, tuple[object, Preannotator]] = field(default_factory=dict, repr=False)
 

@@ -93,6 +93,15 @@ def test_a_request_that_has_waited_for_its_turn_waits_no_longer(tools: Tools) ->
     assert time.monotonic() - started < predict_module.ANSWER_WITHIN / 2
 
 
+def test_nothing_is_waited_for_while_the_process_ends(tools: Tools) -> None:
+    started = time.monotonic()
+    tools.stopping.set()
+    [answer] = predict(tools, PROJECT, BATCH[:1], label_config=LABEL_CONFIG)
+    assert answer["result"] == []
+    assert tools.store.late(PROJECT) == {BATCH[0][0]}
+    assert time.monotonic() - started < predict_module.ANSWER_WITHIN / 2
+
+
 def test_a_task_without_a_text_is_not_waited_for(tools: Tools) -> None:
     started = time.monotonic()
     [answer] = predict(tools, PROJECT, [(999, {"else": 1})], label_config=LABEL_CONFIG)

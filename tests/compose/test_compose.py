@@ -227,7 +227,7 @@ def test_everything_restarts_with_its_data(containers: Containers) -> None:
 
 def test_three_workers_finish_though_one_is_killed(containers: Containers) -> None:
     containers.compose("up", "--detach", "--scale", "worker=3")
-    wait_for(lambda: containers.healthy("worker"), seconds=120)
+    wait_for(lambda: containers.healthy("worker"), seconds=300)
     workers = containers.ids("worker")
     assert len(workers) == 3
     containers.compose("exec", "-T", "-d", "backend", "allabel", "finish", str(containers.project_id))
