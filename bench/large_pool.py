@@ -39,7 +39,9 @@ def read_with_a_kill(services: Services, project_id: int, tasks: int) -> dict[st
     services.start_workers(1)
     begun = wait_for(lambda: store.task_counts(project_id)[0] > 0, seconds=600)
     before = wait_for(lambda: store.task_counts(project_id)[0] > tasks / 3, seconds=3600)
-    os.kill(services.worker_pids()[0], signal.SIGKILL)
+    [killed] = services.worker_pids()
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: not services.worker_pids(), seconds=60)
     read_before = store.task_counts(project_id)[0]
     services.start_workers(1)
     waited = wait_for(lambda: store.task_counts(project_id)[0] > read_before, seconds=600)

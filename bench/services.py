@@ -23,6 +23,7 @@ from backend.demo.product import Worker, product_environment
 from backend.demo.services import LabelStudioServer, RedisServer, answers, python_child
 from backend.settings import read_settings
 from backend.usecases.tools import Tools
+from bench.processes import is_running
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "bench" / "out"
@@ -80,7 +81,7 @@ class Services:
     def worker_pids(self) -> list[int]:
         """Of those alive; RQ still knows a killed one for some minutes."""
         found = SimpleWorker.all(connection=self.tools.store.redis)
-        return [worker.pid for worker in found if worker.pid and Path(f"/proc/{worker.pid}").exists()]
+        return [worker.pid for worker in found if worker.pid and is_running(worker.pid)]
 
     def set_model_seconds(self, seconds: float) -> None:
         """How long the model takes for an answer from now on."""

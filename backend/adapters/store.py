@@ -379,6 +379,10 @@ class Store(StoredFigures):
     def want_now(self, project_id: int, task_ids: Iterable[int]) -> None:
         self.redis.zadd(self._key(project_id, "wanted"), dict.fromkeys(map(str, task_ids), TOP_PRIORITY))
 
+    def awaited(self, project_id: int) -> bool:
+        """Whether a person waits for a suggestion right now."""
+        return self.redis.zcount(self._key(project_id, "wanted"), TOP_PRIORITY, TOP_PRIORITY) > 0
+
     def no_longer_wanted(self, project_id: int, task_ids: Iterable[int]) -> None:
         done = list(task_ids)
         if done:

@@ -195,6 +195,9 @@ class LabelStudioServer(Service):
             "LABEL_STUDIO_HOST": self.base_url,
             "COLLECT_ANALYTICS": "false",
             "LATEST_VERSION_CHECK": "false",
+            # Else every error is reported to its makers, with retries where there is no network.
+            "SENTRY_DSN": "",
+            "FRONTEND_SENTRY_DSN": "",
             "ML_BLOCK_LOCAL_IP": "false",
             "SSRF_PROTECTION_ENABLED": "false",
             "PYTHONUNBUFFERED": "1",

@@ -55,8 +55,8 @@ def suggest(tools: Tools, project_id: int) -> None:
     tools.tell(project_id, "pre-annotating", *_progress(tools, project_id))
     if store.fact(project_id, "state") == "capped" or store.fact(project_id, "capped") == "1":
         store.set_facts(project_id, state=queue_state(tools, project_id))
-    if not store.fact(project_id, "finishing"):
-        # The sync after the last suggestion publishes in any case.
+    if not store.fact(project_id, "finishing") and not store.awaited(project_id):
+        # Else the next suggestion matters more; the sync after the last one publishes in any case.
         publish(tools, project_id, wait=0.0)
     if not store.wanted_count(project_id):
         # Where the queue goes by the model's doubts, they are to be ranked by now.

@@ -77,6 +77,20 @@ def test_a_slow_model_gives_what_it_has_and_the_rest_is_filled_in(
     assert all(label_studio.shown(task_id) for task_id in late)
 
 
+def test_nothing_is_published_while_somebody_waits_for_a_suggestion(
+    tools: Tools, label_studio: AnyLabelStudio
+) -> None:
+    published = label_studio.calls.count("import_predictions")
+    tools.store.add_texts(PROJECT, {task_id: data["text"] for task_id, data in BATCH})
+    tools.store.add_late(PROJECT, [task_id for task_id, _ in BATCH])
+    tools.store.want_now(PROJECT, [task_id for task_id, _ in BATCH])
+    while tools.store.awaited(PROJECT):
+        assert label_studio.calls.count("import_predictions") == published
+        suggest(tools, PROJECT)
+    settle(tools)
+    assert label_studio.calls.count("import_predictions") > published
+
+
 def test_what_is_there_is_answered_at_once(tools: Tools) -> None:
     front = [entry.task_id for entry in tools.store.queue(PROJECT)][:WINDOW]
     answers = predict(tools, PROJECT, [(task_id, TASKS[task_id]) for task_id in front], label_config="")
