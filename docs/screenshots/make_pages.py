@@ -70,9 +70,7 @@ def take_all(page: str, environment: dict[str, str]) -> None:
     with sync_playwright() as playwright:
         path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        annotated = next(
-            task for *_, task, state in httpx.get(f"{api}/map").json()["points"] if state == "annotated"
-        )
+        annotated = most_telling(api)
         take(browser, f"{page.rpartition('/')[0]}", "projects")
         take(browser, page, "project", whole=True)
         take(browser, page, "project-dark", scheme="dark")
@@ -85,6 +83,15 @@ def take_all(page: str, environment: dict[str, str]) -> None:
         take(browser, f"{page}/review", "review")
         take(browser, f"{page}/map", "map-dark", scheme="dark")
         browser.close()
+
+
+def most_telling(api: str) -> int:
+    """The annotated task whose suggestion was changed in the most ways."""
+    points = httpx.get(f"{api}/map").json()["points"]
+    tasks = [task for *_, task, state in points if state == "annotated"]
+    return max(
+        tasks, key=lambda task: len({c["change"] for c in httpx.get(f"{api}/tasks/{task}").json()["changes"]})
+    )
 
 
 def wait_for(api: str, state: str) -> None:
