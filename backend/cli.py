@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +16,8 @@ from typing import Annotated, Any
 
 import typer
 from redis.exceptions import RedisError
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -24,13 +25,14 @@ from allabel_core.errors import AllabelError
 
 from . import doctor as checks
 from .bootstrap import build_tools
-from .dashboard import status_table
+from .dashboard import dashboard
 from .logs import configure_logging
 from .settings import Settings, read_settings
 from .simulate.command import simulate
 from .usecases.connect import connect as connect_project
 from .usecases.connect import project_page
 from .usecases.estimate import estimate as estimate_project
+from .usecases.figures import ProjectReport
 from .usecases.finish import finish as finish_project
 from .usecases.report import report
 from .usecases.tools import Tools
@@ -49,6 +51,7 @@ logger = logging.getLogger(__name__)
 
 EXIT_PROBLEM = 1
 POLL_SECONDS = 0.5
+WATCH_SECONDS = 2.0
 
 ProjectArgument = Annotated[
     int, typer.Argument(help="The project's number, as in its address /projects/NUMBER.")
@@ -157,21 +160,24 @@ def connect(
 def status(
     project: Annotated[int | None, typer.Argument(help="One project; all by default.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON line per project.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it, until Ctrl+C.")] = False,
 ) -> None:
-    """Where each project stands: state, budget, quality of the suggestions.
+    """Where each project stands: state, budget, quality of the suggestions, advice on stopping.
 
-    Example: [bold]allabel status 1[/bold]
+    Example: [bold]allabel status 1 --watch[/bold]
     """
     _, tools = _tools()
-    reports = [report(tools, number) for number in ([project] if project else tools.store.projects())]
     if json:
-        for item in reports:
+        for item in _reports(tools, project):
             typer.echo(json_module.dumps(asdict(item), ensure_ascii=False))
         return
-    if not reports:
-        out.print("No project is connected yet. Connect one: allabel connect PROJECT")
-    for item in reports:
-        out.print(status_table(item))
+    if not watch:
+        out.print(_dashboards(tools, project))
+        return
+    with suppress(KeyboardInterrupt), Live(_dashboards(tools, project), console=out, screen=True) as live:
+        while True:
+            time.sleep(WATCH_SECONDS)
+            live.update(_dashboards(tools, project))
 
 
 @app.command()
@@ -278,6 +284,17 @@ def demo(
 
 
 app.command()(simulate)
+
+
+def _reports(tools: Tools, project: int | None) -> list[ProjectReport]:
+    if project is not None:
+        _require_connected(tools, project)
+    return [report(tools, number) for number in ([project] if project else tools.store.projects())]
+
+
+def _dashboards(tools: Tools, project: int | None) -> Group:
+    found: list[RenderableType] = [dashboard(item) for item in _reports(tools, project)]
+    return Group(*found or ["No project is connected yet. Connect one: allabel connect PROJECT"])
 
 
 def _tools() -> tuple[Settings, Tools]:

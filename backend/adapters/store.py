@@ -315,13 +315,18 @@ class Store(StoredFigures):
         return self.redis.llen(self._key(project_id, "queue"))
 
     def save_queue(self, project_id: int, queue: Iterable[QueueEntry]) -> None:
-        key = self._key(project_id, "queue")
-        entries = [json.dumps(asdict(entry)) for entry in queue]
+        key, members = self._key(project_id, "queue"), self._key(project_id, "queued")
+        entries = list(queue)
         with self.redis.pipeline() as pipe:
-            pipe.delete(key)
+            pipe.delete(key, members)
             for start in range(0, len(entries), 1000):
-                pipe.rpush(key, *entries[start : start + 1000])
+                chunk = entries[start : start + 1000]
+                pipe.rpush(key, *(json.dumps(asdict(entry)) for entry in chunk))
+                pipe.sadd(members, *(entry.task_id for entry in chunk))
             pipe.execute()
+
+    def is_queued(self, project_id: int, task_id: int) -> bool:
+        return bool(self.redis.sismember(self._key(project_id, "queued"), str(task_id)))
 
     def annotated(self, project_id: int) -> dict[int, AnnotatedTask]:
         """What people have done, by task."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,10 +26,11 @@ class Annotator(Protocol):
 
 @dataclass(slots=True)
 class Autopilot:
-    """One run; parallel lists, in the order of annotation.
+    """One run. ``served``: the tasks in the order of annotation.
 
-    ``suggested``: the pre-annotations as shown before any correction. ``settle`` is called after
-    every ``settle_every`` annotations, to let the queue be ranked and pre-annotated anew.
+    ``suggested``: the pre-annotations as shown before any correction, and parallel to it ``corrected``;
+    both without the ``blind`` tasks, which show none. ``settle`` is called after every ``settle_every``
+    annotations, to let the queue be ranked and pre-annotated anew.
     """
 
     annotator: Annotator
@@ -38,6 +39,7 @@ class Autopilot:
     gold: Mapping[int, Document]
     settle: Callable[[], None]
     settle_every: int = 5
+    blind: Collection[int] = ()
     served: list[int] = field(default_factory=list)
     suggested: list[Document] = field(default_factory=list)
     corrected: list[Document] = field(default_factory=list)
@@ -66,12 +68,13 @@ class Autopilot:
         gold = self.gold[task_id]
         shown = predictions[0]["result"] if predictions else []
         self.served.append(task_id)
-        self.suggested.append(document_from_annotation(self.interface, gold.text, shown))
-        self.corrected.append(gold)
+        if task_id not in self.blind:
+            self.suggested.append(document_from_annotation(self.interface, gold.text, shown))
+            self.corrected.append(gold)
         result = result_from_spans(self.interface, gold.text, gold.spans, relations=gold.relations)
         self.annotator.submit_annotation(task_id, result)
 
     def entity_f1(self, last: int | None = None) -> float:
         """Entity F1, in [0, 1], of the suggestions for all or the last few annotated tasks."""
-        start = 0 if last is None else max(0, len(self.served) - last)
+        start = 0 if last is None else max(0, len(self.suggested) - last)
         return score_entities(self.suggested[start:], self.corrected[start:]).f1

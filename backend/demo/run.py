@@ -122,6 +122,7 @@ class Demo:
             settle=lambda: self._settle(
                 before.annotated + len(pilot.served), whole=len(pilot.served) < self.options.autopilot
             ),
+            blind=frozenset(store.audit(project_id)),
         )
 
         def tell(task_id: int) -> None:

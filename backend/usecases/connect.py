@@ -154,7 +154,7 @@ _STATE_SENTENCES = {
 
 
 def describe_progress(tools: Tools, project: Project) -> None:
-    """One line in the project's description, below what people wrote there."""
+    """One line in the project's description, below what people wrote there, with the way to our page."""
     facts = tools.store.facts(project.id)
     done, budget = int(facts["annotated"]), int(facts["budget"])
     words = f"{done} of {budget} annotations done.{_STATE_SENTENCES.get(facts['state'], '')}"

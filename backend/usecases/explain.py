@@ -108,7 +108,7 @@ def _state(tools: Tools, project_id: int, task_id: int, *, annotated: bool) -> s
         return "skipped"
     if store.fact(project_id, "finishing"):
         return "auto" if task_id in store.published(project_id) else "rest"
-    return "queued" if any(entry.task_id == task_id for entry in store.queue(project_id)) else "rest"
+    return "queued" if store.is_queued(project_id, task_id) else "rest"
 
 
 def _changes(tools: Tools, project_id: int, witness: Witness) -> list[SpanChange]:

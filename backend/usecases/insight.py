@@ -50,8 +50,15 @@ def look(
     corpus: Corpus,
     queue: Sequence[QueueEntry],
 ) -> None:
-    """Compute and store the project's figures, after its queue has been brought up to date."""
+    """Compute and store the project's figures, after its queue has been brought up to date.
+
+    Nothing is done where neither annotations nor queue nor publication are others than the last time.
+    """
     store = tools.store
+    facts = store.facts(project_id)
+    now = " ".join(facts.get(name, "") for name in ("annotated_version", "rankings", "version"))
+    if facts.get("looked_at") == now:
+        return
     settings = store.settings(project_id)
     gold = {shown.task_id: shown.document for shown in corpus.demonstrations}
     compared = compare(interface, corpus, store.witnesses(project_id))
@@ -69,6 +76,7 @@ def look(
     look_for_contradictions(tools, project_id, corpus)
     look_for_errors(tools, project_id, compared)
     draw_map(tools, project_id, corpus, queue)
+    store.set_facts(project_id, looked_at=now)
 
 
 def _advice(

@@ -82,3 +82,10 @@ def test_a_task_without_gold_ends_it_with_the_reason():
     made, _ = pilot(Person([99]))
     with pytest.raises(AllabelError, match="task 99, which has no gold"):
         made.annotate(1, lambda _: None)
+
+
+def test_tasks_of_the_blind_audit_do_not_count_as_bad_suggestions():
+    made, _ = pilot(Person([7, 3], {7: GOLD[7].spans, 3: ()}), blind={3})
+    made.annotate(2, lambda _: None)
+    assert made.served == [7, 3]
+    assert made.entity_f1() == made.entity_f1(last=1) == 1.0

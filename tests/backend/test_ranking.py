@@ -144,7 +144,7 @@ def test_the_workers_option_reaches_the_tools(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setenv("DASK_SCHEDULER", "tcp://elsewhere:1")
     monkeypatch.setattr(worker, "run_worker", run_worker)
-    monkeypatch.setattr(cli, "_configure_logging", lambda settings: None)
+    monkeypatch.setattr(cli, "configure_logging", lambda settings, console: None)
     run = CliRunner().invoke(cli.app, ["worker", "--scheduler", "tcp://localhost:8786"])
     assert run.exit_code == 0, run.output
     assert seen == ["tcp://localhost:8786"] * 2
