@@ -18,17 +18,15 @@ from redis.lock import Lock
 
 from ..ports import (
     AnnotatedTask,
-    Noted,
-    NotedError,
     ProgressNote,
     ProjectSettings,
     QueueEntry,
     StoredDemonstration,
     Suggestion,
-    Witness,
     demonstrations_of,
 )
 from .store_figures import StoredFigures
+from .store_quality import StoredQuality
 
 SCHEMA = 3
 """Raised when a stored value changes its form; an older store is emptied and rebuilt, never misread."""
@@ -38,7 +36,6 @@ QUIET_SECONDS = 0.5
 PATIENCE_SECONDS = 3.0
 """... or this long after the first one, whichever is earlier."""
 
-ERRORS_KEPT = 20
 LOCK_SECONDS = 30
 CLAIM_SECONDS = 120
 TOP_PRIORITY = -1.0
@@ -93,7 +90,7 @@ def _renew(lock: Lock, done: Event) -> None:
             lock.reacquire()
 
 
-class Store(StoredFigures):
+class Store(StoredFigures, StoredQuality):
     """All state of all projects. Raises ``redis.exceptions.RedisError`` where Redis fails."""
 
     def __init__(self, redis: Redis) -> None:
@@ -101,10 +98,6 @@ class Store(StoredFigures):
         self._mark_dirty = redis.register_script(_MARK_DIRTY)
         self._clear_dirty = redis.register_script(_CLEAR_DIRTY)
         self._claim_wanted = redis.register_script(_CLAIM_WANTED)
-
-    @staticmethod
-    def _key(project_id: int, name: str) -> str:
-        return f"allabel:project:{project_id}:{name}"
 
     def migrate(self) -> None:
         """Empty a store of another schema; everything in it is recomputed from Label Studio."""
@@ -164,22 +157,6 @@ class Store(StoredFigures):
     def progress(self, project_id: int) -> ProgressNote | None:
         raw = self.fact(project_id, "progress")
         return ProgressNote(**json.loads(raw)) if raw else None
-
-    def note_error(self, project_id: int, message: str, remedy: str) -> None:
-        """Keeps the last few; one that repeats the newest takes its place."""
-        key = self._key(project_id, "errors")
-        newest = cast("bytes | None", self.redis.lindex(key, 0))
-        with self.redis.pipeline() as pipe:
-            if newest is not None and json.loads(newest)["message"] == message:
-                pipe.lpop(key)
-            pipe.lpush(key, json.dumps(asdict(NotedError(self._now(), message, remedy))))
-            pipe.ltrim(key, 0, ERRORS_KEPT - 1)
-            pipe.execute()
-
-    def errors(self, project_id: int) -> list[NotedError]:
-        """Newest first."""
-        raw = cast(list[bytes], self.redis.lrange(self._key(project_id, "errors"), 0, -1))
-        return [NotedError(**json.loads(value)) for value in raw]
 
     # Work to do
 
@@ -481,57 +458,6 @@ class Store(StoredFigures):
 
     def save_published(self, project_id: int, published: Mapping[int, str]) -> None:
         self.redis.set(self._key(project_id, "published"), json.dumps(list(published.items())))
-
-    # What was suggested for what has been annotated
-
-    def audit(self, project_id: int) -> list[int]:
-        """The tasks of the blind audit, annotated or not, in their order."""
-        raw = self.redis.get(self._key(project_id, "audit"))
-        return list(json.loads(cast(bytes, raw))) if raw else []
-
-    def save_audit(self, project_id: int, task_ids: Iterable[int]) -> None:
-        self.redis.set(self._key(project_id, "audit"), json.dumps(list(task_ids)))
-
-    def note(self, project_id: int, noted: Noted) -> None:
-        """What Label Studio noted with annotations, until a sync takes it."""
-        if noted:
-            mapping = {str(number): json.dumps(result) for number, result in noted.items()}
-            self.redis.hset(self._key(project_id, "noted"), mapping=cast(Any, mapping))
-
-    def take_noted(self, project_id: int, annotation_ids: Sequence[int]) -> Noted:
-        """What is known of these annotations; everything noted is forgotten."""
-        key = self._key(project_id, "noted")
-        with self.redis.pipeline() as pipe:
-            pipe.hgetall(key)
-            pipe.delete(key)
-            raw, _ = pipe.execute()
-        wanted = set(annotation_ids)
-        return {int(number): json.loads(value) for number, value in raw.items() if int(number) in wanted}
-
-    def witnesses(self, project_id: int) -> dict[int, Witness]:
-        raw = cast(dict[bytes, bytes], self.redis.hgetall(self._key(project_id, "witnesses")))
-        return {int(task_id): Witness(**json.loads(value)) for task_id, value in raw.items()}
-
-    def witness(self, project_id: int, task_id: int) -> Witness | None:
-        raw = cast("bytes | None", self.redis.hget(self._key(project_id, "witnesses"), str(task_id)))
-        return Witness(**json.loads(raw)) if raw is not None else None
-
-    def save_witnesses(self, project_id: int, witnesses: Iterable[Witness]) -> None:
-        mapping = {str(each.task_id): json.dumps(asdict(each)) for each in witnesses}
-        if mapping:
-            self.redis.hset(self._key(project_id, "witnesses"), mapping=cast(Any, mapping))
-
-    def forget_witnesses(self, project_id: int, task_ids: Iterable[int]) -> None:
-        self._drop(project_id, "witnesses", task_ids)
-
-    # What the worker has found out, for pages, API and terminal
-
-    def computed(self, project_id: int, name: str) -> bytes | None:
-        """What was computed under that name last, as JSON."""
-        return cast("bytes | None", self.redis.get(self._key(project_id, f"computed:{name}")))
-
-    def save_computed(self, project_id: int, name: str, value: bytes) -> None:
-        self.redis.set(self._key(project_id, f"computed:{name}"), value)
 
     def _drop(self, project_id: int, name: str, members: Iterable[int]) -> None:
         gone = [str(member) for member in members]

@@ -1,0 +1,95 @@
+"""The terminal's dashboard shows every figure that there is, and no others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import StringIO
+from typing import cast
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from backend import cli
+from backend.adapters.store import Store
+from backend.dashboard import dashboard, rows
+from backend.ports import NotedError
+from backend.usecases.figures import (
+    Advice,
+    Estimate,
+    JobProgress,
+    LabelScore,
+    ProjectReport,
+    Quality,
+    Score,
+    StageProgress,
+)
+from backend.usecases.report import report
+from fakes import FakeLabelStudio, make_tools
+
+QUALITY = Quality(
+    assisted=Score(0.9, 0.95, 0.85, 0.8, 0.97, 30),
+    blind=Score(0.7, 0.75, 0.65, 0.5, 0.85, 10),
+    difference=Estimate(0.2, 0.01, 0.4),
+    labels=[LabelScore("Fruit", 0.9, 1.0, 0.81, 17)],
+    untouched_share=0.6,
+    edits_per_task=1.25,
+    seconds_per_task=42.0,
+)
+ADVICE = Advice(
+    "go_on", "Go on, because it pays.", 20, expected_f1=Estimate(0.72, 0.5, 0.9), basis="blind audit"
+)
+
+
+@pytest.fixture
+def empty(store: Store) -> ProjectReport:
+    store.add_project(7)
+    return report(make_tools(store, FakeLabelStudio({})), 7)
+
+
+def shown(item: ProjectReport) -> str:
+    console = Console(width=110, file=StringIO())
+    console.print(dashboard(item))
+    return cast(StringIO, console.file).getvalue()
+
+
+def test_a_new_project_has_no_figures_yet(empty: ProjectReport) -> None:
+    names = dict(rows(empty))
+    assert names["Suggestions"] == "no data yet"
+    assert names["Page"] == "http://localhost:9090/projects/7"
+    assert not {"Blind audit", "Difference", "Per task", "The rest", "Problem"} & names.keys()
+
+
+def test_every_figure_is_there(empty: ProjectReport) -> None:
+    full = replace(
+        empty,
+        quality=QUALITY,
+        advice=ADVICE,
+        stages=[StageProgress("audit", 3, 1, 2)],
+        jobs=[JobProgress("pre-annotating", 4, 25, 0.0)],
+        errors=[NotedError(0.0, "Nothing answers.", "Start it.")],
+    )
+    text = shown(full)
+    for words in (
+        "F1 90.0 (80.0 to 97.0) over 30 tasks",
+        "F1 70.0 (50.0 to 85.0) over 10 tasks",
+        "1.2 edits; 42 s; 60% accepted untouched",
+        "expected F1 72.0 (50.0 to 90.0), from the blind audit",
+        "Fruit",
+        "Go on, because it pays.",
+        "pre-annotating 4 of 25",
+        "Nothing answers.",
+        "Start it.",
+    ):
+        assert words in text
+
+
+def test_a_project_that_is_not_connected_is_no_empty_dashboard(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = make_tools(store, FakeLabelStudio({}))
+    monkeypatch.setattr(cli, "_tools", lambda: (None, tools))
+    run = CliRunner().invoke(cli.app, ["status", "99", "--json"])
+    assert run.exit_code == cli.EXIT_PROBLEM
+    assert run.stdout == ""
+    assert "No project is connected yet" in CliRunner().invoke(cli.app, ["status"]).stdout
