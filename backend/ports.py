@@ -419,6 +419,7 @@ class Witness:
     """The suggestion of a task as it was before the annotation ``annotation_id`` was submitted.
 
     ``blind``: the annotator did not see it. ``result``: its regions, None where there was none.
+    ``demonstrations``: those that led to it, and ``similarities``, as in ``Suggestion``.
     """
 
     task_id: int
@@ -426,3 +427,4 @@ class Witness:
     blind: bool = False
     result: list[dict[str, Any]] | None = None
     demonstrations: list[int] = field(default_factory=list)
+    similarities: list[float] = field(default_factory=list)

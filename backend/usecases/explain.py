@@ -53,7 +53,7 @@ def _queued(
 
 
 def shown_demonstrations(
-    tools: Tools, project_id: int, made: Suggestion | None, texts: Mapping[int, str]
+    tools: Tools, project_id: int, made: Suggestion | Witness | None, texts: Mapping[int, str]
 ) -> list[DemonstrationShown]:
     """What the model saw, the most similar last; of those that still exist."""
     if made is None:
@@ -82,11 +82,8 @@ def explain_task(tools: Tools, project_id: int, task_id: int) -> TaskReport | No
     if text is None:
         return None
     witness = store.witness(project_id, task_id)
-    made = store.suggestions(project_id, [task_id]).get(task_id)
-    if witness is not None:
-        made = store.shown(project_id, [task_id]).get(task_id) or made
-    shown = made.demonstrations if made else witness.demonstrations if witness else []
-    texts = store.some_texts(project_id, shown)
+    made = witness or store.suggestions(project_id, [task_id]).get(task_id)
+    texts = store.some_texts(project_id, made.demonstrations if made else [])
     blind = witness.blind if witness else task_id in blind_tasks(tools, project_id)
     return TaskReport(
         task_id=task_id,

@@ -65,6 +65,7 @@ def _assisted(annotated: Submission, shown: Suggestion | None, saw: list[dict[st
         annotated.annotation_id,
         result=None if failed else saw,
         demonstrations=shown.demonstrations if shown else [],
+        similarities=shown.similarities if shown else [],
     )
 
 
@@ -77,6 +78,7 @@ def _blind(annotated: Submission, made: Suggestion | None, recalled: list[dict[s
         blind=True,
         result=made.result if made is not None and usable else recalled,
         demonstrations=made.demonstrations if made else [],
+        similarities=made.similarities if made else [],
     )
 
 
