@@ -266,4 +266,5 @@ def test_a_dask_cluster_gives_the_same_queue(containers: Containers) -> None:
 def test_they_stop_of_their_own_accord(containers: Containers) -> None:
     running = [*containers.ids("backend"), *containers.ids("worker"), *containers.ids("redis")]
     containers.compose("stop", "backend", "worker", "redis")
-    assert [inspect(container)["State"]["ExitCode"] for container in running] == [0] * len(running)
+    # 143: ended by SIGTERM, not killed.
+    assert {inspect(container)["State"]["ExitCode"] for container in running} <= {0, 143}
