@@ -127,7 +127,7 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
     def consistency(project_id: Number, visit: Visit = visitor) -> Response:
         about = _about(tools, project_id)
         found = inconsistencies(tools, project_id, LISTED)
-        return visit.page("consistency.html", project=about, conflicts=found, total=len(found))
+        return visit.page("consistency.html", project=about, conflicts=found)
 
     @router.get("/projects/{project_id}/review")
     def review(project_id: Number, visit: Visit = visitor) -> Response:
