@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+import hmac
 
 from redis import Redis
 
@@ -16,11 +16,10 @@ from .adapters.llm_store import KeyValue, RedisKeyValue
 from .adapters.store import Store
 from .errors import SettingsError
 from .ports import LanguageModel, ProjectSettings
-from .settings import Settings, new_webhook_secret, require_label_studio
+from .settings import Settings, require_label_studio
 from .usecases.ranking import Ranker
 from .usecases.tools import Tools
 
-WEBHOOK_SECRET_KEY = "allabel:webhook-secret"  # noqa: S105 - the name of the place
 REDIS_TIMEOUT = 5.0
 
 
@@ -62,7 +61,7 @@ def build_tools(settings: Settings) -> Tools:
             audit=settings.audit_share,
         ),
         backend_url=settings.own_url,
-        webhook_secret=webhook_secret(settings, redis),
+        webhook_secret=webhook_secret(settings),
         chunk=settings.openai_concurrency,
         samples=settings.samples,
         public_url=settings.public_url or settings.own_url,
@@ -131,9 +130,11 @@ def read_templates(settings: Settings) -> Templates:
         raise SettingsError(f"TEMPLATES_DIR: {error}") from error
 
 
-def webhook_secret(settings: Settings, redis: Redis) -> str:
-    """The one of the settings, else one drawn at random that all processes share through Redis."""
+def webhook_secret(settings: Settings) -> str:
+    """The one of the settings, else one that every process derives from what they all know.
+
+    So webhooks that are set up already are still believed after Redis has been lost.
+    """
     if chosen := settings.webhook_secret.get_secret_value():
         return chosen
-    redis.set(WEBHOOK_SECRET_KEY, new_webhook_secret(), nx=True)
-    return cast(bytes, redis.get(WEBHOOK_SECRET_KEY)).decode()
+    return hmac.digest(settings.label_studio_api_key.get_secret_value().encode(), b"webhook", "sha256").hex()

@@ -20,8 +20,9 @@ from .labeling.results import noted_prediction
 from .ports import Noted
 from .security import BasicAuth, UnauthorisedError, same_secret
 from .settings import Settings
-from .usecases.connect import SECRET_HEADER, parse_extra_params, register
+from .usecases.connect import parse_extra_params, register
 from .usecases.events import START_TRAINING, Event, receive
+from .usecases.memory import SECRET_HEADER
 from .usecases.predict import predict
 from .usecases.tools import Tools
 

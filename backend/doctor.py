@@ -15,7 +15,7 @@ from allabel_core.errors import AllabelError
 from .bootstrap import build_label_studio, build_model, connect_redis, webhook_secret
 from .ports import LabelStudio
 from .settings import Settings, require_label_studio
-from .usecases.connect import SECRET_HEADER
+from .usecases.memory import SECRET_HEADER
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterat
     )
     yield _check(
         "Webhook",
-        lambda: _webhook(label_studio, project_id, webhook_secret(settings, redis)),
+        lambda: _webhook(label_studio, project_id, webhook_secret(settings)),
         f"Let the worker set it up anew: allabel rerank {project_id}",
     )
     yield _check(

@@ -14,8 +14,9 @@ from label_studio_ml.model import LabelStudioMLBase
 
 from .bootstrap import build_tools
 from .settings import read_settings
-from .usecases.connect import TITLE, parse_extra_params, register
+from .usecases.connect import parse_extra_params, register
 from .usecases.events import Event, receive
+from .usecases.memory import TITLE
 from .usecases.predict import predict
 from .usecases.tools import Tools
 

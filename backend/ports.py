@@ -68,13 +68,22 @@ class ConnectedBackend:
     title: str
     version: str
     error: str
+    extra_params: object = None
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
+    """``project_id``: None where it is for all. ``complete``: it is active and sends everything."""
+
+    project_id: int | None
     url: str
-    active: bool
+    complete: bool
     headers: dict[str, str] = field(repr=False)
+
+    @property
+    def backend_url(self) -> str:
+        """The backend that it calls."""
+        return self.url.removesuffix("/webhook")
 
 
 Noted: TypeAlias = dict[int, "list[dict[str, Any]] | None"]
@@ -103,7 +112,7 @@ class LabelStudio(Protocol):
         With ``since``, a task's ``updated_at``, at least those of them that were changed after it.
         """
 
-    def set_up_project(self, project_id: int, *, view_title: str, version: str | None) -> None:
+    def set_up_project(self, project_id: int, *, view_title: str) -> None:
         """Sampling mode, suggestions shown, the queue's Data Manager tab. Twice changes nothing."""
 
     def connect_backend(
@@ -120,7 +129,16 @@ class LabelStudio(Protocol):
     def backends(self, project_id: int) -> list[ConnectedBackend]:
         """The models connected to the project, after Label Studio has tried to reach each."""
 
-    def webhooks(self, project_id: int) -> list[Webhook]: ...
+    def webhooks(self, project_id: int | None = None) -> list[Webhook]:
+        """Those of one project, or all that there are."""
+
+    def queue_settings(self, project_id: int) -> dict[str, Any]:
+        """Those settings of a project that ``set_up_project`` and publishing change, as they are."""
+
+    def undo_set_up(
+        self, project_id: int, *, view_title: str, backend_url: str, settings: dict[str, Any]
+    ) -> None:
+        """Take our tab, backend and webhook away; settings that are as we made them get these values."""
 
     def secure_webhook(self, project_id: int, *, url: str, headers: dict[str, str]) -> bool:
         """Our webhook exists, for all actions, with these headers; True if it had to change."""

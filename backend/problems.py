@@ -17,7 +17,7 @@ from .errors import LabelConfigError
 from .logs import about
 from .security import HEADERS, UnauthorisedError
 from .telemetry import subject_of
-from .usecases.connect import SECRET_HEADER
+from .usecases.memory import SECRET_HEADER
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ What stands below a setting is its line in docs/reference/settings.md.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -194,10 +193,6 @@ def require_label_studio(settings: Settings) -> None:
             "LABEL_STUDIO_API_KEY is missing: copy a token from Label Studio's page 'Account & Settings' "
             "(a personal access token, or a legacy token where those are switched on)."
         )
-
-
-def new_webhook_secret() -> str:
-    return secrets.token_urlsafe(32)
 
 
 def _read_secret_files(given: dict[str, str]) -> None:

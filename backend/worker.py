@@ -7,20 +7,25 @@ that a job lost with its worker is simply enqueued again.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from threading import Event, Thread
+from types import FrameType
 from typing import TYPE_CHECKING
 
+from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker, get_current_job
+from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
 
 from .bootstrap import build_tools, connect_redis
 from .pulse import Pulse
 from .settings import Settings, read_settings
 from .telemetry import watched_job
+from .usecases.reconcile import RECONCILE, reconcile
 from .usecases.suggest import suggest
 from .usecases.sync import sync
 from .usecases.tools import Tools
@@ -36,10 +41,14 @@ SYNC_TIMEOUT = 3600
 SUGGEST_TIMEOUT = 900
 KEEP_RESULT = 600
 KEEP_FAILURE = 24 * 3600
-QUEUED_AT_MOST = 60.0
+ALL_PROJECTS = 0
+QUEUED_AT_MOST = 20.0
 """Seconds after which a job that never began is taken for lost."""
 
 TICK_SECONDS = 0.25
+PAUSE_SECONDS = 2.0
+SILENT_SECONDS = 45
+"""After about so long a connection to Redis on which nothing comes is taken for dead."""
 
 
 @lru_cache(maxsize=1)
@@ -51,6 +60,13 @@ def _tools() -> Tools:
 def sync_job(project_id: int) -> None:
     """Bring one project's queue up to date."""
     _run("sync", sync, project_id)
+
+
+def reconcile_job(_: int) -> None:
+    """Compare all projects with Label Studio."""
+    tools = _tools()
+    tools.store.release(_queued("reconcile", ALL_PROJECTS))
+    reconcile(tools)
 
 
 def suggest_job(project_id: int) -> None:
@@ -67,6 +83,7 @@ def _suggest(tools: Tools, project_id: int) -> None:
 
 def _run(kind: str, work: Callable[[Tools, int], object], project_id: int) -> None:
     tools = _tools()
+    tools.store.require_schema()
     tools.store.release(_queued(kind, project_id))
     job = get_current_job()
     with watched_job(tools.meter, kind, project_id, job.id if job else None):
@@ -110,9 +127,10 @@ class Ticker:
     def tick(self) -> None:
         """One look at all projects."""
         store = self._store
-        if store.claim("reconcile", self._reconcile_seconds):
+        if store.claim(RECONCILE, self._reconcile_seconds):
             for project_id in store.projects():
                 store.mark_dirty(project_id, "reconcile")
+            _enqueue(store, RANK_QUEUE, reconcile_job, "reconcile", ALL_PROJECTS, SYNC_TIMEOUT)
         for project_id in store.due_projects():
             if not store.locked(f"sync:{project_id}"):
                 enqueue_sync(store, project_id)
@@ -154,13 +172,36 @@ def run_worker(settings: Settings) -> None:
     ticker.start()
     pulse = Pulse(tools, is_worker=True)
     pulse.start()
-    queues = [
-        Queue(name, connection=connection, serializer=JSONSerializer) for name in (RANK_QUEUE, SUGGEST_QUEUE)
-    ]
-    # Jobs run in this very process, so that a project's index outlives the job that built it.
-    worker = SimpleWorker(queues, connection=connection, serializer=JSONSerializer)
     try:
-        worker.work(logging_level="WARNING")
+        # RQ ends at what Redis cannot do at the moment, such as writing to a full memory.
+        while not _work(connection):
+            logger.warning("Redis fails; next try in %.0f s", PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS)
+    except StopRequested:
+        pass
     finally:
         ticker.stop()
         pulse.stop()
+
+
+class _Worker(SimpleWorker):
+    """Runs jobs in this very process, so that a project's index outlives the job that built it."""
+
+    told_to_stop = False
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.told_to_stop = True
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+
+def _work(connection: Redis) -> bool:
+    """Whether it ended because it was told to; otherwise Redis failed."""
+    queues = [
+        Queue(name, connection=connection, serializer=JSONSerializer) for name in (RANK_QUEUE, SUGGEST_QUEUE)
+    ]
+    worker = _Worker(queues, connection=connection, serializer=JSONSerializer, worker_ttl=SILENT_SECONDS)
+    try:
+        worker.work(logging_level="WARNING")
+    except RedisError as error:
+        logger.warning("worker: Redis: %s", type(error).__name__)
+    return worker.told_to_stop

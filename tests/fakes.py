@@ -19,6 +19,7 @@ from backend.ports import (
     PublishedPrediction,
     Spending,
     Task,
+    Webhook,
 )
 from backend.usecases.ranking import Ranker
 from backend.usecases.tools import Tools
@@ -38,6 +39,7 @@ class FakeLabelStudio:
         self.noted: Noted = {}
         self.predictions: dict[str, dict[int, PublishedPrediction]] = {}
         self.known = Project(project_id, "Fakes", LABEL_CONFIG, "", "", "Sequential sampling", "", len(texts))
+        self.hooks: dict[str, Webhook] = {}
         self.calls: list[str] = []
         self.fail_at: str | None = None
         self.gone = False
@@ -91,7 +93,15 @@ class FakeLabelStudio:
             if task_id in self.texts
         ]
 
-    def set_up_project(self, project_id: int, *, view_title: str, version: str | None) -> None:
+    def webhooks(self, project_id: int | None = None) -> list[Webhook]:
+        self._called("webhooks")
+        return list(self.hooks.values())
+
+    def queue_settings(self, project_id: int) -> dict[str, Any]:
+        self._called("queue_settings")
+        return {"sampling": self.known.sampling, "model_version": self.known.model_version}
+
+    def set_up_project(self, project_id: int, *, view_title: str) -> None:
         self._called("set_up_project")
         self.known = replace(self.known, sampling="Uncertainty sampling")
 
@@ -100,6 +110,7 @@ class FakeLabelStudio:
 
     def secure_webhook(self, project_id: int, *, url: str, headers: dict[str, str]) -> bool:
         self._called("secure_webhook")
+        self.hooks[url] = Webhook(project_id, url, True, headers)
         return True
 
     def import_predictions(
@@ -126,15 +137,16 @@ class FakeLabelStudio:
         self._called("delete_version")
         del self.predictions[version]
 
-    def predictions_of(self, project_id: int, version: str) -> list[PublishedPrediction]:
-        return list(self.predictions.get(version, {}).values())
-
     def noted_predictions(self, project_id: int, task_ids: Sequence[int]) -> Noted:
         self._called("noted_predictions")
         return {each.id: self.noted[each.id] for task_id in task_ids for each in self.annotations[task_id]}
 
     def text_at(self, address: str) -> str:
         raise LabelStudioNotFoundError("There is no such file.")
+
+    def predictions_of(self, project_id: int, version: str) -> list[PublishedPrediction]:
+        self._called("predictions_of")
+        return list(self.predictions.get(version, {}).values())
 
     def describe(self, project_id: int, description: str) -> None:
         self._called("describe")
@@ -182,7 +194,8 @@ def make_tools(
     model: ScriptedModel | None = None,
     **settings: Any,
 ) -> Tools:
-    """The tools of the use cases around a real Redis and these doubles."""
+    """The tools of the use cases around a real Redis and these doubles, as if a worker were running."""
+    store.beat("a worker")
     return Tools(
         store=store,
         label_studio=label_studio,

@@ -70,7 +70,10 @@ def reply(text: str, *, finish: str = "stop", form: str = "chat", **fields: Any)
 
 
 class ScriptedLlm:
-    """``faults`` are spent first, one a request; then it answers as ``abilities`` allow, with ``say``."""
+    """``faults`` are spent first, one a request; then it answers as ``abilities`` allow, with ``say``.
+
+    ``answered``: the requests that got a whole answer of theirs, hence cost money.
+    """
 
     def __init__(
         self,
@@ -85,6 +88,7 @@ class ScriptedLlm:
         self.say: Callable[[Request], str] | None = None
         self.faults: deque[Reaction] = deque()
         self.requests: list[Request] = []
+        self.answered: list[Request] = []
         self.remember_requests = True
         self.connections = 0
         self.most_at_once = 0
@@ -156,6 +160,10 @@ class ScriptedLlm:
             await asyncio.sleep(reaction.delay + self.delay)
         finally:
             self._at_once -= 1
+        if reader.at_eof():
+            return False
+        if self.remember_requests and reaction.status == 200 and reaction.ending == "whole":
+            self.answered.append(request)
         lines = [f"HTTP/1.1 {reaction.status} X", f"content-length: {len(reaction.body)}"]
         lines += ["content-type: application/json", *(f"{n}: {v}" for n, v in reaction.headers.items())]
         whole = ("\r\n".join(lines) + "\r\n\r\n").encode() + reaction.body

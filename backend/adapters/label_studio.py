@@ -11,7 +11,8 @@ from ..errors import LabelStudioNotFoundError, LabelStudioRejectedError
 from ..labeling.results import noted_prediction
 from ..ports import Annotation, ConnectedBackend, Noted, Project, PublishedPrediction, Task, Webhook
 from .label_studio_http import LabelStudioHttp
-from .label_studio_setup import connect_backend, secure_webhook, set_up_project
+from .label_studio_setup import connect_backend, secure_webhook, set_up_project, webhooks
+from .label_studio_undo import queue_settings, undo_set_up
 
 # Of the sizes 100 to 10,000 this one is as fast as any, and keeps memory flat.
 PAGE_SIZE = 1000
@@ -130,11 +131,9 @@ class LabelStudioClient:
 
     # -- Setting up
 
-    def set_up_project(self, project_id: int, *, view_title: str, version: str | None) -> None:
-        """Sampling mode, suggestions shown, the queue's Data Manager tab; the version, where given."""
+    def set_up_project(self, project_id: int, *, view_title: str) -> None:
+        """Sampling mode, suggestions shown, the queue's Data Manager tab."""
         set_up_project(self._http, project_id, view_title)
-        if version is not None:
-            self.point_at_version(project_id, version)
 
     def connect_backend(
         self,
@@ -161,13 +160,24 @@ class LabelStudioClient:
                 title=backend["title"] or "",
                 version=backend["model_version"] or "",
                 error=_trouble(backend),
+                extra_params=backend["extra_params"],
             )
             for backend in found
         ]
 
-    def webhooks(self, project_id: int) -> list[Webhook]:
-        found = self._http.call("GET", "api/webhooks/", params={"project": project_id})
-        return [Webhook(hook["url"], hook["is_active"], hook["headers"]) for hook in found]
+    def webhooks(self, project_id: int | None = None) -> list[Webhook]:
+        """Those of one project, or all of the organisation."""
+        return webhooks(self._http, project_id)
+
+    def queue_settings(self, project_id: int) -> dict[str, Any]:
+        """Those settings of a project that set-up and publishing change, as they are."""
+        return queue_settings(self._http, project_id)
+
+    def undo_set_up(
+        self, project_id: int, *, view_title: str, backend_url: str, settings: dict[str, Any]
+    ) -> None:
+        """Take our tab, backend and webhook away; settings that are as we made them get these values."""
+        undo_set_up(self._http, project_id, view_title, backend_url, settings)
 
     def describe(self, project_id: int, description: str) -> None:
         self._http.call("PATCH", f"api/projects/{project_id}/", json={"description": description})

@@ -6,11 +6,12 @@ import logging
 from typing import Any
 
 from ..errors import LabelStudioError, LabelStudioRejectedError, LabelStudioUnauthorisedError
+from ..ports import Webhook
 from .label_studio_http import LabelStudioHttp
 
 logger = logging.getLogger(__name__)
 
-_SETTINGS = {
+QUEUE_SETTINGS = {
     "sampling": "Uncertainty sampling",
     "show_collab_predictions": True,
     # Where this is on, merely listing tasks makes Label Studio ask us for a prediction of each.
@@ -41,7 +42,7 @@ _HIDDEN_COLUMNS = (
 def set_up_project(http: LabelStudioHttp, project_id: int, view_title: str) -> None:
     """Sampling mode, suggestions shown, and the Data Manager tab ``view_title``: the queue in order."""
     project = http.call("GET", f"api/projects/{project_id}/")
-    changed = {name: value for name, value in _SETTINGS.items() if project.get(name) != value}
+    changed = {name: value for name, value in QUEUE_SETTINGS.items() if project.get(name) != value}
     if changed:
         http.call("PATCH", f"api/projects/{project_id}/", json=changed)
         logger.info("Project %d: set %s", project_id, ", ".join(changed))
@@ -111,13 +112,30 @@ def connect_backend(
         raise _explained(error) from error
 
 
+_COMPLETE = {"send_payload": True, "send_for_all_actions": True, "is_active": True}
+
+
+def webhooks(http: LabelStudioHttp, project_id: int | None) -> list[Webhook]:
+    """Those of one project, or all of the organisation."""
+    chosen = {} if project_id is None else {"project": project_id}
+    return [
+        Webhook(
+            project_id=hook["project"],
+            url=hook["url"],
+            complete=all(hook[name] == value for name, value in _COMPLETE.items()),
+            headers=hook["headers"],
+        )
+        for hook in http.call("GET", "api/webhooks/", params=chosen)
+    ]
+
+
 def secure_webhook(http: LabelStudioHttp, project_id: int, url: str, headers: dict[str, str]) -> bool:
     """The project's webhook to ``url``: active, all actions, with payload and ``headers``.
 
     Label Studio registers one by itself on connecting, without credentials. Returns whether
     anything had to change.
     """
-    wanted = {"send_payload": True, "send_for_all_actions": True, "is_active": True, "headers": headers}
+    wanted = {**_COMPLETE, "headers": headers}
     hooks = http.call("GET", "api/webhooks/", params={"project": project_id})
     ours = [hook for hook in hooks if hook["url"] == url and hook["project"] == project_id]
     wrong = [hook for hook in ours if any(hook[name] != value for name, value in wanted.items())]

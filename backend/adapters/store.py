@@ -9,12 +9,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from threading import Event, Thread
 from typing import Any, cast
 
 from redis import Redis
-from redis.exceptions import LockError, RedisError
-from redis.lock import Lock
+from redis.exceptions import LockError, ResponseError
 
 from ..ports import (
     AnnotatedTask,
@@ -25,6 +23,8 @@ from ..ports import (
     Suggestion,
     demonstrations_of,
 )
+from .migration import known_settings, require_schema, take_over
+from .renewal import renewed
 from .store_figures import StoredFigures
 from .store_quality import StoredQuality
 
@@ -36,8 +36,10 @@ QUIET_SECONDS = 0.5
 PATIENCE_SECONDS = 3.0
 """... or this long after the first one, whichever is earlier."""
 
-LOCK_SECONDS = 30
-CLAIM_SECONDS = 120
+LOCK_SECONDS = 15
+CLAIM_SECONDS = 30
+"""Both are renewed while their holder lives: so soon after its death another takes over."""
+
 TOP_PRIORITY = -1.0
 
 # Redis' own clock: web processes and workers may disagree about the time.
@@ -83,11 +85,20 @@ return claimed
 """
 
 
-def _renew(lock: Lock, done: Event) -> None:
-    while not done.wait(LOCK_SECONDS / 3):
-        # Redis away, or the lock lost with it: the next round tries again.
-        with suppress(RedisError):
-            lock.reacquire()
+# What is drawn is above all drawn before, and above what Label Studio has, should Redis have forgotten.
+_BEGIN_PUBLICATION = """
+local drawn = tonumber(redis.call('HGET', KEYS[1], 'publication') or 0)
+local number = math.max(drawn, tonumber(ARGV[1])) + 1
+redis.call('HSET', KEYS[1], 'publication', number, 'publishing', number)
+return number
+"""
+
+_END_PUBLICATION = """
+if redis.call('HGET', KEYS[1], 'publishing') ~= ARGV[1] then return 0 end
+redis.call('HDEL', KEYS[1], 'publishing')
+redis.call('SET', KEYS[2], ARGV[2])
+return 1
+"""
 
 
 class Store(StoredFigures, StoredQuality):
@@ -98,17 +109,21 @@ class Store(StoredFigures, StoredQuality):
         self._mark_dirty = redis.register_script(_MARK_DIRTY)
         self._clear_dirty = redis.register_script(_CLEAR_DIRTY)
         self._claim_wanted = redis.register_script(_CLAIM_WANTED)
+        self._begin_publication = redis.register_script(_BEGIN_PUBLICATION)
+        self._end_publication = redis.register_script(_END_PUBLICATION)
 
     def migrate(self) -> None:
-        """Empty a store of another schema; everything in it is recomputed from Label Studio."""
-        found = self.redis.get("allabel:schema")
-        if found is not None and int(cast(bytes, found)) != SCHEMA:
-            projects = self.projects()
-            for key in self.redis.scan_iter("allabel:project:*", count=1000):
-                self.redis.delete(key)
-            for project_id in projects:
+        """Take over the state of an older release: what cannot be kept is recomputed from Label Studio.
+
+        :raises SettingsError: the state is of a newer release.
+        """
+        with self.lock("migration", wait=LOCK_SECONDS):
+            for project_id in take_over(self.redis):
                 self.mark_dirty(project_id, "setup", "tasks")
-        self.redis.set("allabel:schema", SCHEMA)
+
+    def require_schema(self) -> None:
+        """:raises SettingsError: another release has taken over this Redis."""
+        require_schema(self.redis)
 
     # Projects
 
@@ -130,7 +145,7 @@ class Store(StoredFigures, StoredQuality):
 
     def settings(self, project_id: int) -> ProjectSettings:
         raw = self.redis.get(self._key(project_id, "settings"))
-        return ProjectSettings(**json.loads(cast(bytes, raw))) if raw else ProjectSettings()
+        return ProjectSettings(**known_settings(json.loads(cast(bytes, raw)))) if raw else ProjectSettings()
 
     def save_settings(self, project_id: int, settings: ProjectSettings) -> None:
         self.redis.set(self._key(project_id, "settings"), json.dumps(asdict(settings)))
@@ -218,17 +233,26 @@ class Store(StoredFigures, StoredQuality):
         if not lock.acquire(blocking=wait > 0, blocking_timeout=wait or None):
             yield False
             return
-        done = Event()
-        renewal = Thread(target=_renew, args=(lock, done), name=f"renew {name}", daemon=True)
-        renewal.start()
         try:
-            yield True
+            with renewed(lock.reacquire, every=LOCK_SECONDS / 3, name=name):
+                yield True
         finally:
-            done.set()
-            renewal.join()
             # It may have expired while Redis was away, and be another's by now.
             with suppress(LockError):
                 lock.release()
+
+    def refusal(self) -> str:
+        """Why Redis takes nothing in at this moment: full, or unable to save; empty where it does."""
+        try:
+            self.redis.set("allabel:probe", 1, px=1000)
+        except ResponseError as error:
+            return str(error)
+        return ""
+
+    def has_work(self, project_id: int) -> bool:
+        """Whether something waits for a worker."""
+        names = ("dirty", "wanted")
+        return bool(self.redis.exists(*(self._key(project_id, name) for name in names)))
 
     def locked(self, name: str) -> bool:
         return bool(self.redis.exists(f"allabel:lock:{name}"))
@@ -378,6 +402,17 @@ class Store(StoredFigures, StoredQuality):
             int(task_id) for task_id in cast(list[bytes], self._claim_wanted(keys, [count, CLAIM_SECONDS]))
         ]
 
+    @contextmanager
+    def keeping_claims(self, project_id: int, task_ids: Sequence[int]) -> Iterator[None]:
+        """Nobody else takes these up while this process is at them."""
+
+        def renew() -> None:
+            expiry = dict.fromkeys(map(str, task_ids), self._now() + CLAIM_SECONDS)
+            self.redis.zadd(self._key(project_id, "claimed"), expiry, xx=True)
+
+        with renewed(renew, every=CLAIM_SECONDS / 3, name=f"claims of {project_id}"):
+            yield
+
     def unclaimed(self, project_id: int) -> int:
         """How many wanted tasks no worker is at."""
         wanted = self.redis.zcard(self._key(project_id, "wanted"))
@@ -456,8 +491,19 @@ class Store(StoredFigures, StoredQuality):
         raw = self.redis.get(self._key(project_id, "published"))
         return dict(json.loads(cast(bytes, raw))) if raw else {}
 
-    def save_published(self, project_id: int, published: Mapping[int, str]) -> None:
-        self.redis.set(self._key(project_id, "published"), json.dumps(list(published.items())))
+    def begin_publication(self, project_id: int, *, above: int) -> int:
+        """Its number, which no other publication of the project has, above ``above``."""
+        return int(self._begin_publication([self._key(project_id, "facts")], [above]))
+
+    def publishing(self, project_id: int) -> int | None:
+        """The publication that was begun last and has not come to its end."""
+        number = self.fact(project_id, "publishing")
+        return int(number) if number is not None else None
+
+    def end_publication(self, project_id: int, number: int, published: Mapping[int, str]) -> bool:
+        """What was published; False, and nothing kept, where another publication was begun since."""
+        keys = [self._key(project_id, "facts"), self._key(project_id, "published")]
+        return bool(self._end_publication(keys, [number, json.dumps(list(published.items()))]))
 
     def _drop(self, project_id: int, name: str, members: Iterable[int]) -> None:
         gone = [str(member) for member in members]

@@ -17,7 +17,8 @@ from ..adapters.label_studio import LabelStudioClient
 from ..bootstrap import build_tools
 from ..labeling.label_config import parse_label_config
 from ..settings import read_settings
-from ..usecases.connect import TITLE, project_page
+from ..usecases.connect import project_page
+from ..usecases.memory import TITLE
 from ..usecases.report import report
 from ..usecases.tools import Tools
 from .autopilot import Autopilot

@@ -19,8 +19,8 @@ from ..demo.waiting import wait_for_queue
 from ..errors import SettingsError
 from ..labeling.label_config import parse_label_config
 from ..labeling.results import document_from_annotation
-from ..usecases.connect import TITLE
 from ..usecases.finish import finish
+from ..usecases.memory import TITLE
 from ..usecases.tools import Tools
 from .llm import ModelExtractor
 from .reading import Dataset

@@ -13,14 +13,13 @@ from allabel_core.selection.core import STRATEGIES
 from allabel_core.similarity.tokenize import TOKENIZERS
 
 from ..ports import Project, ProjectSettings
+from .memory import DESCRIPTION_MARK, PATH, TITLE, headers, settings_before
 from .ranking import budget_tasks
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
 
-TITLE = "ALLabel"
-SECRET_HEADER = "X-ALLabel-Secret"  # noqa: S105 - a header's name
-DESCRIPTION_MARK = "ALLabel: "
+VIEW_TITLE = f"{TITLE} queue"
 
 
 def register(tools: Tools, project_id: int, *, backend_url: str, extra_params: Mapping[str, Any]) -> None:
@@ -127,20 +126,22 @@ def set_up(tools: Tools, project: Project) -> None:
     """All that a person would otherwise set by hand in Label Studio. Twice changes nothing."""
     store = tools.store
     url = store.fact(project.id, "backend_url") or tools.backend_url
-    version = store.fact(project.id, "version")
-    moved = version if version != project.model_version else None
-    tools.label_studio.set_up_project(project.id, view_title=f"{TITLE} queue", version=moved)
-    tools.label_studio.secure_webhook(
-        project.id, url=f"{url}/webhook", headers={SECRET_HEADER: tools.webhook_secret}
-    )
+    # What is to be changed is noted first, in Label Studio itself.
+    noted = headers(tools, project.id, settings_before(tools, project.id))
+    tools.label_studio.secure_webhook(project.id, url=url + PATH, headers=noted)
+    tools.label_studio.set_up_project(project.id, view_title=VIEW_TITLE)
     logger.info("project %d: set up", project.id)
 
 
 def connect(tools: Tools, project_id: int, params: Mapping[str, Any], auth: tuple[str, str] | None) -> None:
     """What 'Connect model' in the project's settings does, for the terminal."""
     settings = with_params(tools.store.settings(project_id), params)
+    # Label Studio keeps them all, so that they survive the loss of Redis.
+    chosen = {
+        name: value for name, value in asdict(settings).items() if value != getattr(tools.defaults, name)
+    }
     tools.label_studio.connect_backend(
-        project_id, url=tools.backend_url, title=TITLE, extra_params=dict(params), auth=auth
+        project_id, url=tools.backend_url, title=TITLE, extra_params={**chosen, **params}, auth=auth
     )
     register(tools, project_id, backend_url=tools.backend_url, extra_params=asdict(settings))
 
@@ -159,10 +160,15 @@ def describe_progress(tools: Tools, project: Project) -> None:
     done, budget = int(facts["annotated"]), int(facts["budget"])
     words = f"{done} of {budget} annotations done.{_STATE_SENTENCES.get(facts['state'], '')}"
     line = f"{DESCRIPTION_MARK}{words} See {project_page(tools, project.id)}"
-    kept = [text for text in project.description.splitlines() if not text.startswith(DESCRIPTION_MARK)]
-    description = "\n".join([*kept, line]).strip()
+    description = "\n".join([own_description(project), line]).strip()
     if description != project.description:
         tools.label_studio.describe(project.id, description)
+
+
+def own_description(project: Project) -> str:
+    """What people wrote into the project's description."""
+    kept = [text for text in project.description.splitlines() if not text.startswith(DESCRIPTION_MARK)]
+    return "\n".join(kept).strip()
 
 
 def project_page(tools: Tools, project_id: int) -> str:

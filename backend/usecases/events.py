@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ..ports import Noted
 from .finish import start_training
+from .reconcile import RECONCILE
 from .tools import Tools
 
 START_TRAINING = "START_TRAINING"
@@ -42,6 +43,8 @@ def receive(tools: Tools, event: Event) -> bool:
 def _take(tools: Tools, event: Event) -> bool:
     store = tools.store
     if not store.knows(event.project_id):
+        # Only a webhook of ours comes this far, so Redis may have been emptied: look soon.
+        store.release(RECONCILE)
         return False
     if event.action == START_TRAINING:
         start_training(tools, event.project_id)

@@ -11,7 +11,8 @@ def finish(tools: Tools, project_id: int) -> None:
     tools.store.set_facts(project_id, finishing=1, finishing_corpus=-1, capped=0)
     if tools.store.fact(project_id, "state") == "capped":
         tools.store.set_facts(project_id, state="finishing")
-    tools.store.mark_dirty(project_id, "finish")
+    # Set-up notes it in Label Studio, too.
+    tools.store.mark_dirty(project_id, "finish", "setup")
 
 
 def start_training(tools: Tools, project_id: int) -> None:

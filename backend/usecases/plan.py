@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..ports import ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
+from .adopt import settle_adopted
 from .calibration import learn_calibrations, present
 from .preannotator import Preannotator
 from .tools import Tools
@@ -39,6 +40,7 @@ def plan_suggestions(
     texts = store.some_texts(project_id, ahead)
     found = store.suggestions(project_id, sorted(store.suggested(project_id) - done))
     preannotator = Preannotator.of_project(tools, project_id)
+    settle_adopted(tools, project_id, preannotator, found)
 
     elsewhere = found.keys() - set(ahead)
     outdated = [t for t in elsewhere if preannotator.basis(found[t].demonstrations) != found[t].basis]

@@ -5,32 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
 from ..ports import PublishedPrediction, Suggestion
 from .audit import blind_tasks, blinded
+from .memory import VERSION
 from .review import error_model, most_errors_first
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
 
-VERSION = re.compile(r"allabel-(\d+)")
 MIN_READY = 5
 """The first publication waits for this many suggestions, so that two annotators do not collide."""
 
 PUBLISH_WAIT = 60.0
 
 
-def publish(tools: Tools, project_id: int, *, wait: float = PUBLISH_WAIT) -> str | None:
+def publish(tools: Tools, project_id: int, *, verify: bool = False, wait: float = PUBLISH_WAIT) -> str | None:
     """Publish the ready part of the window if it is worth it; the new version, or None.
 
     None, too, where another worker is still publishing after ``wait`` seconds.
 
-    Import first, point second, delete last: an annotator sees the old queue or the new one. A run
-    that dies between two steps leaves versions behind that the next one deletes.
+    Import first, point second, delete last: an annotator sees the old queue or the new one. A
+    publication that did not come to its end is followed by another, which deletes what it left behind.
 
+    :param verify: look in Label Studio whether what was published last is still what is served.
     :raises LabelStudioError: a step failed; the old queue is still in place.
     """
     store = tools.store
@@ -41,26 +41,43 @@ def publish(tools: Tools, project_id: int, *, wait: float = PUBLISH_WAIT) -> str
         ready = [
             blinded(item) if item.task_id in blind else item for item in ready_suggestions(tools, project_id)
         ]
-        published = store.published(project_id)
-        window = store.settings(project_id).window
-        complete = not store.wanted_count(project_id)
-        if not _worth_publishing(ready, published, complete=complete, window=window):
+        if not ready or not (
+            _worth_publishing(tools, project_id, ready)
+            or store.publishing(project_id) is not None
+            or (verify and not _in_place(tools, project_id))
+        ):
             return None
-        label_studio = tools.label_studio
-        existing = label_studio.versions(project_id)
-        version = next_version(existing)
-        label_studio.import_predictions(project_id, version, _as_predictions(ready))
-        # Pointing makes Label Studio ask our /setup for the version, so it must be known by then.
-        store.set_facts(project_id, version=version, published=len(ready))
-        label_studio.point_at_version(project_id, version)
-        store.save_shown(project_id, ready)
-        store.save_published(project_id, {item.task_id: digest(item) for item in ready})
-        store.count(project_id, "publications")
-        for old in existing:
-            if VERSION.fullmatch(old):
-                label_studio.delete_version(project_id, old)
-        logger.info("project %d: published %s with %d tasks", project_id, version, len(ready))
-        return version
+        return _publish(tools, project_id, ready)
+
+
+def _publish(tools: Tools, project_id: int, ready: Sequence[Suggestion]) -> str | None:
+    store, label_studio = tools.store, tools.label_studio
+    existing = [version for version in label_studio.versions(project_id) if VERSION.fullmatch(version)]
+    # No two publications share a number, so that one which lost its lock cannot double another's predictions.
+    number = store.begin_publication(project_id, above=_highest(existing))
+    version = f"allabel-{number}"
+    label_studio.import_predictions(project_id, version, _as_predictions(ready))
+    if store.publishing(project_id) != number:
+        return None
+    # Pointing makes Label Studio ask our /setup for the version, so it must be known by then.
+    store.set_facts(project_id, version=version, published=len(ready))
+    label_studio.point_at_version(project_id, version)
+    store.save_shown(project_id, ready)
+    for old in existing:
+        label_studio.delete_version(project_id, old)
+    if not store.end_publication(project_id, number, {item.task_id: digest(item) for item in ready}):
+        return None
+    store.count(project_id, "publications")
+    logger.info("project %d: published %s with %d tasks", project_id, version, len(ready))
+    return version
+
+
+def _in_place(tools: Tools, project_id: int) -> bool:
+    """Whether Label Studio serves the version published last, and holds no other of ours."""
+    version = tools.store.fact(project_id, "version")
+    counts = tools.label_studio.versions(project_id)
+    ours = [name for name, count in counts.items() if count and VERSION.fullmatch(name)]
+    return ours == [version] and tools.label_studio.project(project_id).model_version == version
 
 
 def ready_suggestions(tools: Tools, project_id: int) -> list[Suggestion]:
@@ -92,16 +109,14 @@ def ready_suggestions(tools: Tools, project_id: int) -> list[Suggestion]:
     return ready + list(store.suggestions(project_id, [*still_open, *late]).values())
 
 
-def _worth_publishing(
-    ready: Sequence[Suggestion], published: Mapping[int, str], *, complete: bool, window: int
-) -> bool:
+def _worth_publishing(tools: Tools, project_id: int, ready: Sequence[Suggestion]) -> bool:
     """Whether annotators would be served anything else or better than what is out now.
 
     Tasks that have been annotated since leave the stream by themselves. While more is to come, new
     ones at the window's end wait until they are a quarter of it.
     """
-    if not ready:
-        return False
+    published = tools.store.published(project_id)
+    window = tools.store.settings(project_id).window
     ours = [item.task_id for item in ready]
     still_out = [task_id for task_id in published if task_id in set(ours)]
     if ours[: len(still_out)] != still_out:
@@ -109,7 +124,7 @@ def _worth_publishing(
     if any(published[item.task_id] != digest(item) for item in ready[: len(still_out)]):
         return True
     new = len(ours) - len(still_out)
-    return new > 0 and (complete or new >= window / 4)
+    return new > 0 and (new >= window / 4 or not tools.store.wanted_count(project_id))
 
 
 def digest(suggestion: Suggestion) -> str:
@@ -129,7 +144,5 @@ def _as_predictions(ready: Sequence[Suggestion]) -> list[PublishedPrediction]:
     ]
 
 
-def next_version(existing: Iterable[str]) -> str:
-    """Numbered from what Label Studio has, so that no number is used twice, whatever we forget."""
-    numbers = [int(match[1]) for name in existing if (match := VERSION.fullmatch(name))]
-    return f"allabel-{max(numbers, default=0) + 1}"
+def _highest(versions: Iterable[str]) -> int:
+    return max((int(match[1]) for name in versions if (match := VERSION.fullmatch(name))), default=0)

@@ -40,8 +40,9 @@ def note_problem(tools: Tools, project_id: int, error: AllabelError) -> None:
     tools.store.note_error(project_id, str(error), remedy)
 
 
-def note_model_failure(tools: Tools, project_id: int, failure: ModelFailure) -> None:
-    """The queue goes on, with empty suggestions."""
+def note_model_failure(tools: Tools, project_id: int, failure: ModelFailure, *, everywhere: bool) -> None:
+    """The queue goes on, with empty suggestions; ``everywhere``: more than single texts is concerned."""
     remedy = _MODEL_REMEDIES[failure.kind]
-    tools.store.set_facts(project_id, model_problem=failure.message, model_remedy=remedy)
+    if everywhere:
+        tools.store.set_facts(project_id, model_problem=failure.message, model_remedy=remedy)
     tools.store.note_error(project_id, failure.message, remedy)

@@ -12,6 +12,7 @@ from .connect import project_page, project_url
 from .figures import JobProgress, ProjectReport, ProjectSummary, SpendingReport
 from .insight import INSIGHT_JSON, Insight
 from .tools import Tools
+from .trouble import trouble
 
 BUSY = ("connected", "reading", "ranking", "suggesting", "finishing")
 
@@ -24,12 +25,13 @@ def summaries(tools: Tools) -> list[ProjectSummary]:
 def summary(tools: Tools, project_id: int) -> ProjectSummary:
     """What stands above every page of a project."""
     facts = tools.store.facts(project_id)
+    now = trouble(tools, project_id, facts)
     return ProjectSummary(
         id=project_id,
         title=facts.get("title", ""),
-        state=facts.get("state", "unknown"),
-        problem=facts.get("problem", "") or facts.get("model_problem", ""),
-        remedy=facts.get("remedy", "") if facts.get("problem") else facts.get("model_remedy", ""),
+        state=now.state,
+        problem=now.problem,
+        remedy=now.remedy,
         annotated=int(facts.get("annotated", 0)),
         budget=int(facts.get("budget", 0)),
         tasks=int(facts.get("tasks", 0)),

@@ -41,7 +41,8 @@ def suggest(tools: Tools, project_id: int) -> None:
         return
     preannotator = Preannotator.of_project(tools, project_id)
     questions = {task_id: preannotator.question(text) for task_id, text in texts.items()}
-    outcomes = _ask(tools, project_id, questions)
+    with store.keeping_claims(project_id, claimed):
+        outcomes = _ask(tools, project_id, questions)
     failed: dict[int, ModelFailure] = {}
     answered: dict[int, list[Answer]] = {}
     for task_id, outcome in outcomes.items():
@@ -122,8 +123,11 @@ def _note_failures(
     store = tools.store
     capped = any(failure.kind == "budget" for failure in failed.values())
     store.set_facts(project_id, capped=int(capped))
-    if not failed:
+    passing = [task_id for task_id, failure in failed.items() if failure.kind in PASSING]
+    everywhere = bool(passing) or 0 < len(failed) == len(questions)
+    if not everywhere:
         store.set_facts(project_id, model_problem="")
+    if not failed:
         return
     for task_id, failure in failed.items():
         tools.meter.count("errors", "model", failure.kind)
@@ -143,8 +147,7 @@ def _note_failures(
         if task_id not in kept or failure.kind not in PASSING
     ]
     store.save_suggestions(project_id, empty)
-    passing = [task_id for task_id, failure in failed.items() if failure.kind in PASSING]
     if passing:
         store.try_again_in(project_id, passing, TRY_AGAIN_SECONDS)
-    note_model_failure(tools, project_id, next(iter(failed.values())))
+    note_model_failure(tools, project_id, failed[(passing or list(failed))[0]], everywhere=everywhere)
     logger.warning("project %d: no suggestion for %d tasks", project_id, len(failed))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from allabel_core.errors import AllabelError
 
-from ..errors import LabelStudioNotFoundError
+from ..errors import LabelStudioError, LabelStudioNotFoundError, LabelStudioRejectedError
 from ..labeling.label_config import parse_label_config
 from ..ports import Project, QueueEntry
 from .audit import budget_without, draw, with_audit
@@ -50,11 +50,14 @@ def sync(tools: Tools, project_id: int) -> bool:
         waited = store.waiting_seconds(project_id)
         try:
             _sync(tools, project_id, kinds)
-        except LabelStudioNotFoundError:
-            logger.warning("project %d: gone from Label Studio, forgotten", project_id)
-            store.forget_project(project_id)
-            return True
         except AllabelError as error:
+            if isinstance(error, LabelStudioNotFoundError) and _is_gone(tools, project_id):
+                logger.warning("project %d: gone from Label Studio, forgotten", project_id)
+                store.forget_project(project_id)
+                return True
+            if isinstance(error, LabelStudioRejectedError):
+                # Of predictions for a task that is no more, for one: read all tasks next time.
+                store.mark_dirty(project_id, "tasks")
             failures = store.count(project_id, "failures")
             note_problem(tools, project_id, error)
             tools.meter.count("errors", "sync", type(error).__name__)
@@ -67,6 +70,18 @@ def sync(tools: Tools, project_id: int) -> bool:
         if kinds & set(EVENT_KINDS.values()):
             tools.meter.observe("event_lag_seconds", waited + seconds)
         return True
+
+
+def _is_gone(tools: Tools, project_id: int) -> bool:
+    """Whether a Label Studio that is there and knows us says that there is no such project."""
+    try:
+        tools.label_studio.check()
+        tools.label_studio.project(project_id)
+    except LabelStudioNotFoundError:
+        return True
+    except LabelStudioError:
+        pass
+    return False
 
 
 def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
@@ -89,7 +104,7 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     else:
         queue = _rank(tools, project_id, corpus)
     plan_suggestions(tools, project_id, corpus.demonstrations, corpus.skipped, queue)
-    publish(tools, project_id)
+    publish(tools, project_id, verify=bool(kinds & {"reconcile", "setup"}))
     look(tools, project_id, interface, corpus, queue)
     state = queue_state(tools, project_id)
     store.set_facts(project_id, state=state, problem="", skipped=len(corpus.skipped))

@@ -13,7 +13,7 @@ from backend.app import create_app
 from backend.limits import MAX_BODY_BYTES
 from backend.ports import ProjectSettings, Suggestion
 from backend.settings import read_settings
-from backend.usecases.connect import SECRET_HEADER
+from backend.usecases.memory import SECRET_HEADER
 from backend.usecases.tools import Tools
 from fakes import LABEL_CONFIG, FakeLabelStudio, make_tools
 from stored import everything_in
@@ -96,7 +96,7 @@ def test_wrong_extra_params_are_refused_with_the_reason(
 def test_predict_answers_one_prediction_per_task_in_order(client: TestClient, store: Store) -> None:
     client.post("/setup", json=SETUP)
     store.save_suggestions(3, [Suggestion(11, [{"id": "r"}], "", [])])
-    store.save_published(3, {11: "d", 13: "e"})
+    store.end_publication(3, store.begin_publication(3, above=0), {11: "d", 13: "e"})
     store.set_facts(3, version="allabel-4")
     tasks = [{"id": 12, "data": {"text": "b"}}, {"id": 11, "data": {"text": "a"}}]
     answer = client.post("/predict", json={"tasks": tasks, "project": "3.17", "label_config": LABEL_CONFIG})

@@ -14,9 +14,10 @@ from allabel_core.prompting import Prompt
 from backend.adapters.store import Store
 from backend.ports import ModelFailure
 from backend.usecases import suggest as suggest_module
-from backend.usecases.connect import SECRET_HEADER, register
+from backend.usecases.connect import register
 from backend.usecases.events import Event, receive
 from backend.usecases.finish import finish
+from backend.usecases.memory import SECRET_HEADER
 from backend.usecases.predict import predict
 from backend.usecases.publish import publish
 from backend.usecases.report import report
@@ -390,4 +391,5 @@ def test_secret_and_address_reach_the_webhook(
     seen: dict[str, Any] = {}
     monkeypatch.setattr(label_studio, "secure_webhook", lambda project_id, **options: seen.update(options))
     connected(tools)
-    assert seen == {"url": "http://backend:9090/webhook", "headers": {SECRET_HEADER: "secret"}}
+    assert seen["url"] == "http://backend:9090/webhook"
+    assert seen["headers"][SECRET_HEADER] == "secret"

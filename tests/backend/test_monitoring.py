@@ -20,7 +20,8 @@ from backend.errors import LabelStudioUnreachableError
 from backend.pulse import Pulse, hand_over
 from backend.settings import read_settings
 from backend.telemetry import watched_job
-from backend.usecases.connect import SECRET_HEADER, register
+from backend.usecases.connect import register
+from backend.usecases.memory import SECRET_HEADER
 from backend.usecases.meter import Meter
 from backend.usecases.metrics import QUEUES, render_metrics
 from backend.usecases.sync import sync

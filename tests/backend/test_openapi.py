@@ -15,7 +15,8 @@ import backend.usecases.predict
 from backend.adapters.store import Store
 from backend.app import create_app
 from backend.settings import read_settings
-from backend.usecases.connect import SECRET_HEADER, register
+from backend.usecases.connect import register
+from backend.usecases.memory import SECRET_HEADER
 from backend.usecases.sync import sync
 from backend.usecases.tools import Tools
 from fakes import FakeLabelStudio, ScriptedModel, make_tools

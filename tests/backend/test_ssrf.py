@@ -21,7 +21,7 @@ from backend.adapters.store import Store
 from backend.app import create_app
 from backend.errors import LabelStudioError
 from backend.settings import read_settings
-from backend.usecases.connect import SECRET_HEADER
+from backend.usecases.memory import SECRET_HEADER
 from fakes import LABEL_CONFIG, FakeLabelStudio, ScriptedModel, make_tools
 
 TOKEN = "the-token-of-label-studio"

@@ -134,7 +134,7 @@ def test_records_survive_the_round_trip(store: Store) -> None:
     annotated = [AnnotatedTask(8, "2026-01-02", 2), AnnotatedTask(9, "2026-01-01", 1, (made,))]
     store.save_annotated(PROJECT, annotated, [], "2026-01-03")
     store.save_suggestions(PROJECT, [suggestion])
-    store.save_published(PROJECT, {3: "x", 1: "y"})
+    store.end_publication(PROJECT, store.begin_publication(PROJECT, above=4), {3: "x", 1: "y"})
 
     assert store.settings(PROJECT) == settings
     assert store.queue(PROJECT) == queue

@@ -239,10 +239,10 @@ def test_setting_up_twice_changes_nothing_more(
 ) -> None:
     project_id, _ = project
     connect(client, project_id, backend)
-    client.set_up_project(project_id, view_title=TAB, version=None)
+    client.set_up_project(project_id, view_title=TAB)
     assert client.project(project_id).sampling == "Uncertainty sampling"
     wait_for(lambda: backend.events() == ["PROJECT_UPDATED"])
-    client.set_up_project(project_id, view_title=TAB, version=None)
+    client.set_up_project(project_id, view_title=TAB)
     tabs = raw.get("/api/dm/views/", params={"project": project_id}).json()
     assert [tab["data"]["title"] for tab in tabs] == [TAB]
     time.sleep(1)
@@ -254,7 +254,7 @@ def test_the_next_ten_tasks_are_the_first_ten_of_the_queue(
 ) -> None:
     project_id, ids = project
     connect(client, project_id, backend)
-    client.set_up_project(project_id, view_title=TAB, version=None)
+    client.set_up_project(project_id, view_title=TAB)
     order = ids[5:0:-1] + ids[10:18]
     publish(client, project_id, "v1", order)
     client.point_at_version(project_id, "v1")
@@ -283,7 +283,7 @@ def test_a_new_queue_replaces_the_old_one_in_one_step(
 ) -> None:
     project_id, ids = project
     connect(client, project_id, backend)
-    client.set_up_project(project_id, view_title=TAB, version=None)
+    client.set_up_project(project_id, view_title=TAB)
     publish(client, project_id, "v1", ids[:3])
     client.point_at_version(project_id, "v1")
     publish(client, project_id, "v2", ids[9:2:-1])
@@ -316,7 +316,7 @@ def test_a_task_opened_without_prediction_takes_the_place_of_its_score(
 ) -> None:
     project_id, ids = project
     connect(client, project_id, backend)
-    client.set_up_project(project_id, view_title=TAB, version=None)
+    client.set_up_project(project_id, view_title=TAB)
     publish(client, project_id, "v1", ids[1:3])
     client.point_at_version(project_id, "v1")
     opened = raw.get(f"/api/tasks/{ids[15]}/").json()

@@ -14,7 +14,7 @@ import pytest
 
 from allabel_core import select
 from backend.errors import LabelStudioRejectedError
-from backend.usecases.connect import DESCRIPTION_MARK, SECRET_HEADER
+from backend.usecases.memory import DESCRIPTION_MARK, SECRET_HEADER
 from stack import ROOT, SAMPLES, Stack, log_of
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,56 @@
+"""Compare what we know with what Label Studio holds: webhooks get lost, and so does Redis."""
+
+from __future__ import annotations
+
+import logging
+
+from allabel_core.errors import AllabelError
+
+from ..ports import Webhook
+from .adopt import adopt
+from .connect import parse_extra_params, register
+from .finish import finish
+from .memory import BEFORE_HEADER, FINISHING_HEADER, SECRET_HEADER, own_webhooks
+from .tools import Tools
+
+logger = logging.getLogger(__name__)
+
+RECONCILE = "reconcile"
+"""The claim on doing it next."""
+
+
+def reconcile(tools: Tools) -> None:
+    """Take up projects that Redis has forgotten; have damaged webhooks mended.
+
+    :raises LabelStudioError: Label Studio does not say which webhooks there are.
+    """
+    store = tools.store
+    found = {hook.project_id: hook for hook in own_webhooks(tools) if hook.project_id is not None}
+    for project_id in store.projects():
+        hook = found.get(project_id)
+        if hook is None or not hook.complete or not _is_secured(tools, hook):
+            store.mark_dirty(project_id, "setup")
+    for project_id in sorted(found.keys() - set(store.projects())):
+        try:
+            _take_up(tools, project_id, found[project_id])
+        except AllabelError as error:
+            logger.warning("project %d: not taken up again: %s", project_id, error)
+
+
+def _is_secured(tools: Tools, hook: Webhook) -> bool:
+    return hook.headers.get(SECRET_HEADER) == tools.webhook_secret and BEFORE_HEADER in hook.headers
+
+
+def _take_up(tools: Tools, project_id: int, hook: Webhook) -> None:
+    """As it was connected; where a person has disconnected it since, it is left alone."""
+    backends = tools.label_studio.backends(project_id)
+    ours = [backend for backend in backends if backend.url.rstrip("/") == hook.backend_url]
+    if not ours:
+        return
+    logger.info("project %d: taken up again", project_id)
+    register(
+        tools, project_id, backend_url=hook.backend_url, extra_params=parse_extra_params(ours[0].extra_params)
+    )
+    adopt(tools, project_id)
+    if FINISHING_HEADER in hook.headers:
+        finish(tools, project_id)
