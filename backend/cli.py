@@ -35,6 +35,7 @@ from .usecases.estimate import estimate as estimate_project
 from .usecases.figures import ProjectReport
 from .usecases.finish import finish as finish_project
 from .usecases.report import report
+from .usecases.reset import reset as reset_project
 from .usecases.tools import Tools
 
 app = typer.Typer(
@@ -236,6 +237,23 @@ def finish(project: ProjectArgument) -> None:
         "Done. Label Studio serves the least certain tasks first. Its 'Export' leaves the model's labels"
     )
     out.print("out unless they are made annotations first: docs/how-to/export.md.")
+
+
+@app.command()
+def reset(
+    project: ProjectArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Undo all that ALLabel put into a project in Label Studio, and forget it. Annotations stay.
+
+    Example: [bold]allabel reset 1[/bold]
+    """
+    _, tools = _tools()
+    if not yes:
+        question = f"Remove the connection, the webhook, the queue and the suggestions of project {project}?"
+        typer.confirm(question, abort=True)
+    reset_project(tools, project)
+    out.print(f"Project {project} is as it was before. Connect it again: allabel connect {project}")
 
 
 @app.command()

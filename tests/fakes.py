@@ -12,6 +12,7 @@ from backend.errors import LabelStudioNotFoundError, LabelStudioRejectedError, L
 from backend.ports import (
     Annotation,
     Answer,
+    ConnectedBackend,
     ModelFailure,
     Noted,
     Project,
@@ -40,6 +41,7 @@ class FakeLabelStudio:
         self.predictions: dict[str, dict[int, PublishedPrediction]] = {}
         self.known = Project(project_id, "Fakes", LABEL_CONFIG, "", "", "Sequential sampling", "", len(texts))
         self.hooks: dict[str, Webhook] = {}
+        self.connected: list[ConnectedBackend] = []
         self.calls: list[str] = []
         self.fail_at: str | None = None
         self.gone = False
@@ -96,6 +98,17 @@ class FakeLabelStudio:
     def webhooks(self, project_id: int | None = None) -> list[Webhook]:
         self._called("webhooks")
         return list(self.hooks.values())
+
+    def backends(self, project_id: int) -> list[ConnectedBackend]:
+        self._called("backends")
+        return self.connected
+
+    def undo_set_up(
+        self, project_id: int, *, view_title: str, backend_url: str, settings: dict[str, Any]
+    ) -> None:
+        self._called("undo_set_up")
+        self.known = replace(self.known, sampling=settings["sampling"])
+        self.hooks.pop(f"{backend_url}/webhook", None)
 
     def queue_settings(self, project_id: int) -> dict[str, Any]:
         self._called("queue_settings")

@@ -41,6 +41,7 @@ CLAIM_SECONDS = 30
 """Both are renewed while their holder lives: so soon after its death another takes over."""
 
 TOP_PRIORITY = -1.0
+UNKNOWN_SECONDS = 3600
 
 # Redis' own clock: web processes and workers may disagree about the time.
 _MARK_DIRTY = """
@@ -136,6 +137,17 @@ class Store(StoredFigures, StoredQuality):
     def add_project(self, project_id: int) -> bool:
         """True where the project was not known before."""
         return bool(self.redis.sadd("allabel:projects", project_id))
+
+    def note_unknown(self, project_id: int) -> None:
+        """Label Studio has called us for a project that we do not know."""
+        with self.redis.pipeline() as pipe:
+            pipe.sadd("allabel:unknown", project_id)
+            pipe.expire("allabel:unknown", UNKNOWN_SECONDS)
+            pipe.execute()
+
+    def unknown(self) -> set[int]:
+        """Projects that we were called for of late without knowing them."""
+        return {int(member) for member in cast(set[bytes], self.redis.smembers("allabel:unknown"))}
 
     def forget_project(self, project_id: int) -> None:
         self.redis.srem("allabel:projects", project_id)

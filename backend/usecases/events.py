@@ -43,7 +43,8 @@ def receive(tools: Tools, event: Event) -> bool:
 def _take(tools: Tools, event: Event) -> bool:
     store = tools.store
     if not store.knows(event.project_id):
-        # Only a webhook of ours comes this far, so Redis may have been emptied: look soon.
+        # Label Studio calls us for it, so Redis may have been emptied: look soon.
+        store.note_unknown(event.project_id)
         store.release(RECONCILE)
         return False
     if event.action == START_TRAINING:

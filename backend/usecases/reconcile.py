@@ -31,10 +31,17 @@ def reconcile(tools: Tools) -> None:
         if hook is None or not hook.complete or not _is_secured(tools, hook):
             store.mark_dirty(project_id, "setup")
     for project_id in sorted(found.keys() - set(store.projects())):
+        if not _leads_here(tools, project_id, found[project_id]):
+            continue
         try:
             _take_up(tools, project_id, found[project_id])
         except AllabelError as error:
             logger.warning("project %d: not taken up again: %s", project_id, error)
+
+
+def _leads_here(tools: Tools, project_id: int, hook: Webhook) -> bool:
+    """Another installation may share our token, hence our secret; it has another address."""
+    return hook.backend_url == tools.backend_url or project_id in tools.store.unknown()
 
 
 def _is_secured(tools: Tools, hook: Webhook) -> bool:
