@@ -20,22 +20,23 @@ def queue_settings(http: LabelStudioHttp, project_id: int) -> dict[str, Any]:
 def undo_set_up(
     http: LabelStudioHttp, project_id: int, view_title: str, backend_url: str, settings: dict[str, Any]
 ) -> None:
-    """Tab, settings, connection, webhook, in this order: the webhook bears the note of what was before.
+    """Tab, connection, settings, webhook, in this order: the webhook bears the note of what was before.
 
     What a person has changed since is left as it is. Twice changes nothing.
     """
-    _remove(http, project_id, "api/dm/views/", lambda tab: tab["data"].get("title") == view_title)
+    _remove(http, project_id, "api/dm/views/{id}/", lambda tab: tab["data"].get("title") == view_title)
+    _remove(http, project_id, "api/ml/{id}", lambda backend: backend["url"].rstrip("/") == backend_url)
     _restore(http, project_id, settings)
-    _remove(http, project_id, "api/ml/", lambda backend: backend["url"].rstrip("/") == backend_url)
-    _remove(http, project_id, "api/webhooks/", lambda hook: hook["url"] == f"{backend_url}/webhook")
+    _remove(http, project_id, "api/webhooks/{id}/", lambda hook: hook["url"] == f"{backend_url}/webhook")
 
 
 def _remove(
-    http: LabelStudioHttp, project_id: int, path: str, ours: Callable[[dict[str, Any]], bool]
+    http: LabelStudioHttp, project_id: int, path: str, is_ours: Callable[[dict[str, Any]], bool]
 ) -> None:
-    for found in http.call("GET", path, params={"project": project_id}):
-        if ours(found):
-            http.call("DELETE", f"{path}{found['id']}/")
+    """``path``: that of one of them, with a place for its id."""
+    for found in http.call("GET", path.partition("{")[0], params={"project": project_id}):
+        if is_ours(found):
+            http.call("DELETE", path.format(id=found["id"]))
 
 
 def _restore(http: LabelStudioHttp, project_id: int, settings: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ def _wrong(rig: Rig, project_id: int) -> str:
     facts = rig.store.facts(project_id)
     if facts.get("state") not in SETTLED:
         return f"state {facts.get('state')}: {facts.get('problem')}"
-    if kinds := rig.store.dirty(project_id)[0]:
+    if kinds := rig.store.dirty(project_id)[0] - {"reconcile"}:
         return f"marked {sorted(kinds)}"
     if lost := _lost(rig, project_id):
         return f"annotations not known: {lost}"

@@ -49,7 +49,7 @@ def test_connecting_sets_the_project_up(stack: Stack, project: int) -> None:
     assert not backend.error
     [hook] = stack.client.webhooks(project)
     assert hook.url == f"{stack.backend.base_url}/webhook"
-    assert hook.headers == {SECRET_HEADER: stack.tools.webhook_secret}
+    assert hook.headers[SECRET_HEADER] == stack.tools.webhook_secret
     tabs = stack.raw("GET", "api/dm/views/", params={"project": project})
     assert [tab["data"]["title"] for tab in tabs].count("ALLabel queue") == 1
 
