@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-demo system demo test test-fast test-compose test-package lint docs docs-links lock audit check bench bench-load bench-scale screenshots clean
+.PHONY: help setup setup-demo system demo test test-fast test-compose test-package test-faults lint docs docs-links lock audit check bench bench-load bench-scale screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -40,6 +40,9 @@ test-compose: setup ## the containers, run for real: needs Docker and Docker Com
 
 test-package: setup system ## wheel and sdist, installed into environments of their own, on every Python here
 	@ALLABEL_TEST_PACKAGE=1 $(BIN)/python -m pytest tests/packaging --verbose $(ARGS)
+
+test-faults: setup system ## half an hour of kills, outages, floods and upgrades; ends with a table of figures
+	@ALLABEL_TEST_FAULTS=1 $(BIN)/python -m pytest tests/faults $(ARGS)
 
 lint: setup ## formatting, style, types, import contracts, security of the code
 	@$(BIN)/ruff format --check .

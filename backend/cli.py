@@ -106,6 +106,7 @@ def serve() -> None:
             settings.host,
             settings.port,
         )
+    build_tools(settings).store.migrate()
     run_server(settings)
 
 
@@ -318,7 +319,9 @@ def _dashboards(tools: Tools, project: int | None) -> Group:
 def _tools() -> tuple[Settings, Tools]:
     settings = read_settings()
     logging.getLogger().setLevel(logging.ERROR)
-    return settings, build_tools(settings)
+    tools = build_tools(settings)
+    tools.store.migrate()
+    return settings, tools
 
 
 def _require_connected(tools: Tools, project: int) -> None:

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker, get_current_job
 from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
+from rq.worker import DequeueStrategy
 
 from .bootstrap import build_tools, connect_redis
 from .pulse import Pulse
@@ -201,7 +202,8 @@ def _work(connection: Redis) -> bool:
     ]
     worker = _Worker(queues, connection=connection, serializer=JSONSerializer, worker_ttl=SILENT_SECONDS)
     try:
-        worker.work(logging_level="WARNING")
+        # In turn: where syncing takes long, suggestions must not wait until nothing changes any more.
+        worker.work(logging_level="WARNING", dequeue_strategy=DequeueStrategy.ROUND_ROBIN)
     except RedisError as error:
         logger.warning("worker: Redis: %s", type(error).__name__)
     return worker.told_to_stop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from redis import Redis
 from allabel_core.types import Document, Relation, Span
 from backend.adapters import store as store_module
 from backend.adapters.store import Store
+from backend.errors import SettingsError
 from backend.ports import (
     AnnotatedTask,
     ProjectSettings,
@@ -154,6 +156,77 @@ def test_a_store_of_another_schema_is_rebuilt_not_read(store: Store, redis: Redi
     assert redis.get("allabel:project:7:queue") is None
     assert store.projects() == [PROJECT]
     assert store.dirty(PROJECT)[0] == {"setup", "tasks"}
+
+
+def test_an_upgrade_keeps_what_label_studio_could_not_tell(store: Store, redis: Redis) -> None:
+    store.add_project(PROJECT)
+    old = {"budget": "70", "k": "many", "of_old": True}
+    redis.set("allabel:project:7:settings", json.dumps(old))
+    store.set_facts(PROJECT, finishing=1, backend_url="http://b", state="ready", version="allabel-4")
+    redis.set("allabel:schema", 0)
+
+    store.migrate()
+    store.migrate()
+
+    assert store.settings(PROJECT) == ProjectSettings(budget="70")
+    facts = store.facts(PROJECT)
+    assert (facts["finishing"], facts["backend_url"], facts["version"]) == ("1", "http://b", "allabel-4")
+    assert "state" not in facts
+
+
+def test_a_store_of_which_nothing_has_its_old_form_is_taken_over_all_the_same(
+    store: Store, redis: Redis
+) -> None:
+    store.add_project(PROJECT)
+    for name in ("settings", "facts", "queue", "texts"):
+        redis.lpush(f"allabel:project:7:{name}", "not even JSON")
+    redis.set("allabel:schema", 0)
+    store.migrate()
+    assert store.settings(PROJECT) == ProjectSettings()
+    assert store.texts(PROJECT) == {}
+
+
+def test_the_state_of_a_newer_release_is_left_alone(store: Store, redis: Redis) -> None:
+    store.add_project(PROJECT)
+    redis.set("allabel:project:7:queue", "of another time")
+    redis.set("allabel:schema", 99)
+    with pytest.raises(SettingsError, match="another release"):
+        store.migrate()
+    with pytest.raises(SettingsError, match="another release"):
+        store.require_schema()
+    assert redis.get("allabel:project:7:queue") == b"of another time"
+
+
+def test_a_publication_of_which_another_was_begun_is_not_kept(store: Store) -> None:
+    first = store.begin_publication(PROJECT, above=3)
+    second = store.begin_publication(PROJECT, above=3)
+    assert (first, second) == (4, 5)
+    assert not store.end_publication(PROJECT, first, {1: "a"})
+    assert store.published(PROJECT) == {}
+    assert store.publishing(PROJECT) == second
+    assert store.end_publication(PROJECT, second, {2: "b"})
+    assert store.published(PROJECT) == {2: "b"}
+    assert store.publishing(PROJECT) is None
+
+
+def test_claims_are_kept_while_their_worker_lives(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "CLAIM_SECONDS", 0.3)
+    store.replace_wanted(PROJECT, [5])
+    claimed = store.claim_wanted(PROJECT, 1)
+    with store.keeping_claims(PROJECT, claimed):
+        time.sleep(0.8)
+        assert store.claim_wanted(PROJECT, 1) == []
+    time.sleep(0.4)
+    assert store.claim_wanted(PROJECT, 1) == [5]
+
+
+def test_redis_that_takes_nothing_in_says_why(store: Store, redis: Redis) -> None:
+    assert store.refusal() == ""
+    redis.config_set("maxmemory", 1)
+    try:
+        assert "maxmemory" in store.refusal()
+    finally:
+        redis.config_set("maxmemory", 0)
 
 
 def test_a_forgotten_project_leaves_nothing(store: Store, redis: Redis) -> None:

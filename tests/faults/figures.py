@@ -27,14 +27,15 @@ class Figures:
 
 
 def converge(
-    rig: Rig, project_id: int, fault: str, *, since: float | None = None, within: float = 150
+    rig: Rig, project_id: int, fault: str, *, since: float | None = None, within: float = 150, empty: int = 0
 ) -> Figures:
     """Wait until everything is as if nothing had happened; the figures go into the table.
 
-    ``since``: when the fault ended, by ``time.monotonic``; now, unless given.
+    ``since``: when the fault ended, by ``time.monotonic``; now, unless given. ``empty``: so many
+    suggestions of the window may be empty.
     """
     start = time.monotonic() if since is None else since
-    while (wrong := _wrong(rig, project_id)) and time.monotonic() < start + within:
+    while (wrong := _wrong(rig, project_id, empty)) and time.monotonic() < start + within:
         time.sleep(0.3)
     figures = Figures(
         fault=fault,
@@ -54,7 +55,7 @@ def assert_nothing_lost(figures: Figures) -> None:
     assert found == (0, 0, 0, 0), figures
 
 
-def _wrong(rig: Rig, project_id: int) -> str:
+def _wrong(rig: Rig, project_id: int, empty: int) -> str:
     """The first thing that is not as it should be in the end, else empty."""
     facts = rig.store.facts(project_id)
     if facts.get("state") not in SETTLED:
@@ -65,6 +66,8 @@ def _wrong(rig: Rig, project_id: int) -> str:
         return f"annotations not known: {lost}"
     if misplaced := _misplaced(rig, project_id):
         return f"without a place: {misplaced}"
+    if _empty(rig, project_id) > empty:
+        return f"{_empty(rig, project_id)} suggestions are empty"
     version = rig.client.project(project_id).model_version
     if list(rig.client.versions(project_id)) != [version]:
         return f"versions {rig.client.versions(project_id)} beside {version}"
@@ -101,15 +104,23 @@ def _misplaced(rig: Rig, project_id: int) -> list[int]:
 
 
 def _served(rig: Rig, project_id: int) -> list[int]:
-    """Open tasks by ascending score among those with a non-empty prediction of the project's version."""
+    """Open tasks by ascending score among those with a prediction of the project's version."""
+    return [task_id for _, task_id, _ in sorted(_open_predictions(rig, project_id))]
+
+
+def _empty(rig: Rig, project_id: int) -> int:
+    return sum(not regions for _, _, regions in _open_predictions(rig, project_id))
+
+
+def _open_predictions(rig: Rig, project_id: int) -> list[tuple[float, int, int]]:
+    """(score, task, regions) of what Label Studio serves to annotators."""
     version = rig.client.project(project_id).model_version
-    found = [
-        (prediction["score"], task["id"])
+    return [
+        (prediction["score"], task["id"], len(prediction["result"]))
         for task in tasks_with_predictions(rig, project_id)
         for prediction in task["predictions"]
-        if prediction["model_version"] == version and not task["annotations"] and prediction["result"]
+        if prediction["model_version"] == version and not task["annotations"]
     ]
-    return [task_id for _, task_id in sorted(found)]
 
 
 def tasks_with_predictions(rig: Rig, project_id: int) -> list[dict[str, Any]]:

@@ -102,8 +102,11 @@ class Rig:
         web.start()
         return web
 
-    def start_worker(self, **extra: str) -> Worker:
+    def start_worker(self, *, full_disk: bool = False, **extra: str) -> Worker:
+        """``full_disk``: no line of its log can be written."""
         number = len(list(self.directory.glob("worker-*.log"))) + 1
+        if full_disk:
+            (self.directory / f"worker-{number}.log").symlink_to("/dev/full")
         worker = Worker(self.directory, self.environment | extra, number=number)
         worker.start()
         return worker
