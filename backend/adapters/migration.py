@@ -16,7 +16,7 @@ from ..ports import ProjectSettings
 
 logger = logging.getLogger(__name__)
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised when a stored value changes its form."""
 
 KEY = "allabel:schema"

@@ -28,9 +28,6 @@ from .renewal import renewed
 from .store_figures import StoredFigures
 from .store_quality import StoredQuality
 
-SCHEMA = 3
-"""Raised when a stored value changes its form; an older store is emptied and rebuilt, never misread."""
-
 QUIET_SECONDS = 0.5
 """A project is due once no event has come for this long ..."""
 PATIENCE_SECONDS = 3.0
