@@ -207,8 +207,7 @@ def make_tools(
     model: ScriptedModel | None = None,
     **settings: Any,
 ) -> Tools:
-    """The tools of the use cases around a real Redis and these doubles, as if a worker were running."""
-    store.beat("a worker")
+    """The tools of the use cases around a real Redis and these doubles."""
     return Tools(
         store=store,
         label_studio=label_studio,

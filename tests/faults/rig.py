@@ -26,7 +26,7 @@ from proxies import LOOPBACK, Call, HttpProxy, TcpProxy
 from scripted_llm import Request, ScriptedLlm
 from stack import SAMPLES
 
-SETTINGS: dict[str, Any] = {"budget": "16", "window": 6, "k": 2}
+SETTINGS: dict[str, Any] = {"budget": "16", "window": 6, "k": 2, "strategy": "allabel", "audit": 0}
 RECONCILE_SECONDS = 10
 """Instead of 60, so that a test of what only this notices does not take a minute."""
 
