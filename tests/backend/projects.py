@@ -105,6 +105,8 @@ def spot_fruits(prompt: Prompt) -> str:
 def make_tools(
     store: Store, label_studio: FakeLabelStudio, model: ScriptedModel | None, **settings: Any
 ) -> Tools:
+    # As if a worker were running.
+    store.beat("a worker")
     return fakes.make_tools(
         store, label_studio, model, **{"budget": "20", "window": 8, "audit": 0.0} | settings
     )

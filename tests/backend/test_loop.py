@@ -70,6 +70,7 @@ def model() -> ScriptedModel:
 
 @pytest.fixture
 def tools(store: Store, label_studio: FakeLabelStudio, model: ScriptedModel) -> Tools:
+    store.beat("a worker")
     return make_tools(store, label_studio, model, budget="20", window=8, strategy="allabel", audit=0.0)
 
 

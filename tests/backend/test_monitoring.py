@@ -15,7 +15,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
 from backend.adapters.store import Store
-from backend.adapters.store_figures import WORKERS
 from backend.app import create_app
 from backend.errors import LabelStudioUnreachableError
 from backend.pulse import Pulse, hand_over
@@ -36,9 +35,7 @@ TEXTS = {1: "apple pie", 2: "pear tree", 3: "plum jam"}
 
 @pytest.fixture
 def tools(store: Store) -> Tools:
-    made = make_tools(store, FakeLabelStudio(TEXTS), ScriptedModel(lambda _: "{}"))
-    store.redis.delete(WORKERS)
-    return made
+    return make_tools(store, FakeLabelStudio(TEXTS), ScriptedModel(lambda _: "{}"))
 
 
 @pytest.fixture
