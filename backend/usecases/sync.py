@@ -76,11 +76,12 @@ def _is_gone(tools: Tools, project_id: int) -> bool:
     """Whether a Label Studio that is there and knows us says that there is no such project."""
     try:
         tools.label_studio.check()
-        tools.label_studio.project(project_id)
-    except LabelStudioNotFoundError:
-        return True
     except LabelStudioError:
-        pass
+        return False
+    try:
+        tools.label_studio.project(project_id)
+    except LabelStudioError as error:
+        return isinstance(error, LabelStudioNotFoundError)
     return False
 
 

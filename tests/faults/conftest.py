@@ -33,7 +33,9 @@ def rig(label_studio: LabelStudioServer, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def project(rig: Rig, request: pytest.FixtureRequest) -> Iterator[int]:
-    """A connected project with its first queue published, gone afterwards."""
+    """A connected project with its first queue published, gone afterwards; the model is asked anew."""
+    for key in rig.store.redis.scan_iter("allabel:llm:reply:*"):
+        rig.store.redis.delete(key)
     project_id = rig.project(request.node.name[:50])
     rig.model.answered.clear()
     yield project_id

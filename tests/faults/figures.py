@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from allabel_core import select
-from rig import SETTINGS, Rig
+from rig import GOLDS, SETTINGS, Rig
 
 TABLE: list[Figures] = []
 SETTLED = ("ready", "budget_used", "finished")
@@ -109,7 +109,12 @@ def _served(rig: Rig, project_id: int) -> list[int]:
 
 
 def _empty(rig: Rig, project_id: int) -> int:
-    return sum(not regions for _, _, regions in _open_predictions(rig, project_id))
+    """Suggestions without a region, of texts in which there is something to mark."""
+    texts = rig.store.texts(project_id)
+    open_ones = _open_predictions(rig, project_id)
+    # What a test adds to the sample has no gold.
+    marked = {task_id for task_id, text in texts.items() if text not in GOLDS or GOLDS[text].spans}
+    return sum(not regions and task_id in marked for _, task_id, regions in open_ones)
 
 
 def _open_predictions(rig: Rig, project_id: int) -> list[tuple[float, int, int]]:

@@ -63,6 +63,7 @@ def test_state_of_an_older_release(rig: Rig, project: int) -> None:
     redis.set("allabel:schema", 0)
     since = time.monotonic()
     rig.workers[0] = rig.start_worker()
+    rig.wait_for(lambda: redis.get("allabel:schema") != b"0")
     assert_nothing_lost(converge(rig, project, "upgrade from an older schema", since=since))
     assert rig.store.settings(project).budget == "16"
 
@@ -74,6 +75,7 @@ def test_state_of_a_newer_release(rig: Rig, project: int) -> None:
     redis.set("allabel:schema", 99)
     worker = rig.start_worker()
     rig.wait_for(lambda: worker.exit_code() is not None)
+    worker.stop()
     assert "another release" in worker.log.read_text()
     redis.set("allabel:schema", schema)
     rig.workers[0] = rig.start_worker()
