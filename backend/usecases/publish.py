@@ -106,7 +106,9 @@ def ready_suggestions(tools: Tools, project_id: int) -> list[Suggestion]:
     gone = store.done(project_id) | set(window)
     still_open = [task_id for task_id in store.published(project_id) if task_id not in gone][:size]
     late = sorted(store.late(project_id) - gone - set(still_open))
-    return ready + list(store.suggestions(project_id, [*still_open, *late]).values())
+    # One may have been deleted while the model was asked about it; Label Studio would take none of them.
+    there = list(store.some_texts(project_id, [*still_open, *late]))
+    return ready + list(store.suggestions(project_id, there).values())
 
 
 def _worth_publishing(tools: Tools, project_id: int, ready: Sequence[Suggestion]) -> bool:

@@ -207,6 +207,21 @@ def test_new_and_deleted_tasks_change_the_pool(tools: Tools, label_studio: FakeL
     assert gone not in tools.store.texts(PROJECT)
 
 
+def test_a_task_deleted_while_the_model_was_asked_about_it_does_not_keep_the_queue_back(
+    tools: Tools, label_studio: FakeLabelStudio
+) -> None:
+    connected(tools)
+    gone = label_studio.served()[0]
+    answer = tools.store.suggestions(PROJECT, [gone])[gone]
+    del label_studio.texts[gone]
+    tools.store.forget_tasks(PROJECT, [gone])
+    tools.store.save_suggestions(PROJECT, [answer])
+    receive(tools, Event("TASKS_DELETED", PROJECT))
+    settle(tools)
+    assert tools.store.fact(PROJECT, "problem") == ""
+    assert gone not in label_studio.served()
+
+
 def test_lost_webhooks_are_noticed_by_the_reconcile(tools: Tools, label_studio: FakeLabelStudio) -> None:
     connected(tools)
     done = label_studio.served()[0]
