@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,16 @@ from stack import Stack, start
 
 # `make test-fast` tries fewer examples; `make test`, and so CI, the usual hundred.
 settings.register_profile("fast", max_examples=10)
+
+ON_A_REAL_STACK = {"browser", "compose", "faults", "integration", "packaging"}
+"""Folders whose tests are slow, every one of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(tests).parts[0] in ON_A_REAL_STACK:
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

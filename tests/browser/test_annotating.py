@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page
 
 from allabel_core.types import Document, Span
 from stack import SAMPLES, Stack
-
-pytestmark = pytest.mark.slow
 
 
 def marked(text: str, *entities: tuple[str, str]) -> Document:

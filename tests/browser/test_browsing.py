@@ -15,8 +15,6 @@ from backend.demo.processes import free_port
 from backend.demo.product import BackendServer
 from stack import SAMPLES, Stack
 
-pytestmark = pytest.mark.slow
-
 HOSTILE = Document("<script>document.title = 'broken in'</script> Stirred the zinc nitrate for 14 h.")
 FORMULA = Document('=HYPERLINK("http://127.0.0.1:1/leak") Rinsed the funnel with ethanol.')
 PAGES = ("", "/queue", "/tasks/{task}", "/map", "/consistency", "/review", "/finish")

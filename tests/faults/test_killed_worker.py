@@ -9,8 +9,6 @@ import pytest
 from figures import assert_nothing_lost, converge
 from rig import Rig, to_project
 
-pytestmark = pytest.mark.slow
-
 
 def asks_for_state(project_id: int) -> object:
     return lambda call: call.method == "GET" and call.path == f"/api/ml/?project={project_id}"

@@ -13,8 +13,6 @@ from proxies import Call, DroppedError, Reply
 from rig import Rig, asked_text
 from scripted_llm import Request
 
-pytestmark = pytest.mark.slow
-
 BAD_SECONDS = 20.0
 
 

@@ -10,8 +10,6 @@ import pytest
 from figures import assert_nothing_lost, converge
 from rig import Rig
 
-pytestmark = pytest.mark.slow
-
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 

@@ -12,8 +12,6 @@ from figures import assert_nothing_lost, converge, tasks_with_predictions
 from rig import GOLDS, Rig, asked_text
 from scripted_llm import Reaction, Request, error, reply
 
-pytestmark = pytest.mark.slow
-
 Script = Callable[[Request], Reaction]
 
 

@@ -13,8 +13,6 @@ from backend.demo.services import LabelStudioServer
 from figures import assert_nothing_lost, converge
 from rig import Rig, to_project
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def rig(label_studio: LabelStudioServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:

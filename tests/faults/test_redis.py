@@ -13,8 +13,6 @@ from redis.exceptions import RedisError
 from figures import assert_nothing_lost, converge
 from rig import Rig
 
-pytestmark = pytest.mark.slow
-
 GONE_SECONDS = 60.0
 
 

@@ -7,13 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import httpx
-import pytest
 
 from figures import assert_nothing_lost, converge
 from proxies import Call, DroppedError, Reply
 from rig import Rig
-
-pytestmark = pytest.mark.slow
 
 
 def is_webhook(call: Call) -> bool:

@@ -17,8 +17,6 @@ from backend.labeling.results import result_from_spans
 from backend.usecases.witness import AUDIT_VERSION
 from stack import LABEL_CONFIG, ROOT, SAMPLES, Stack
 
-pytestmark = pytest.mark.slow
-
 BUDGET, AUDITED = 20, 4
 
 

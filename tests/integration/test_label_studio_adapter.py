@@ -23,8 +23,6 @@ from backend.labeling.results import document_from_annotation, result_from_spans
 from backend.ports import PublishedPrediction
 from stack import Stack
 
-pytestmark = pytest.mark.slow
-
 CONFIG = """<View><Relations><Relation value="of"/></Relations>
 <Labels name="label" toName="text"><Label value="Fruit"/><Label value="Animal"/></Labels>
 <Text name="text" value="$text"/></View>"""

@@ -11,8 +11,6 @@ import pytest
 
 from stack import ROOT, SAMPLES, Stack
 
-pytestmark = pytest.mark.slow
-
 ARRANGED = {
     "sampling": "Uniform sampling",
     "show_collab_predictions": False,

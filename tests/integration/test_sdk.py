@@ -7,7 +7,7 @@ import pytest
 
 from stack import SAMPLES, Stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 def test_a_script_with_the_sdk_reads_the_queue(stack: Stack) -> None:

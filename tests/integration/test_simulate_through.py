@@ -9,8 +9,6 @@ from backend.simulate.reading import Dataset
 from backend.simulate.through import through_label_studio
 from stack import SAMPLES, Stack
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.mark.parametrize("strategy", ["allabel", "coverage"])
 def test_the_product_chooses_and_scores_as_the_simulation(stack: Stack, strategy: str) -> None:

@@ -17,8 +17,6 @@ from backend.errors import LabelStudioRejectedError
 from backend.usecases.memory import DESCRIPTION_MARK, SECRET_HEADER
 from stack import ROOT, SAMPLES, Stack, log_of
 
-pytestmark = pytest.mark.slow
-
 SETTINGS = {"budget": "16", "window": 12, "k": 2, "strategy": "allabel"}
 
 

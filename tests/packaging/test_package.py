@@ -18,7 +18,6 @@ from backend.demo.processes import free_port
 from backend.demo.services import RedisServer
 from stack import ROOT, Stack
 
-pytestmark = pytest.mark.slow
 installs = pytest.mark.skipif(
     "ALLABEL_TEST_PACKAGE" not in os.environ, reason="make test-package runs it: it installs from the network"
 )
