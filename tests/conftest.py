@@ -13,15 +13,22 @@ from stack import Stack, start
 # `make test-fast` tries fewer examples; `make test`, and so CI, the usual hundred.
 settings.register_profile("fast", max_examples=10)
 
-ON_A_REAL_STACK = {"browser", "compose", "faults", "integration", "packaging"}
-"""Folders whose tests are slow, every one of them."""
+SLOW_FOLDERS = {"browser", "compose", "faults", "integration", "packaging"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on the real stack go to one process and begin first: they take longest and share what they start."""
     tests = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(tests).parts[0] in ON_A_REAL_STACK:
+        if item.path.relative_to(tests).parts[0] in SLOW_FOLDERS:
             item.add_marker("slow")
+        if _on_the_stack(item):
+            item.add_marker(pytest.mark.xdist_group("stack"))
+    items.sort(key=lambda item: not _on_the_stack(item))
+
+
+def _on_the_stack(item: pytest.Item) -> bool:
+    return "stack" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ from backend.settings import read_settings
 from backend.usecases.report import report
 from backend.usecases.tools import Tools
 
+pytestmark = pytest.mark.slow
+
 TASKS = {n: {"text": f"pear {n} with an apple of tree {n % 7}"} for n in range(1, 31)}
 PATHS = ("", "/1", "/1/queue", "/1/tasks/3", "/1/map", "/1/consistency", "/1/review")
 

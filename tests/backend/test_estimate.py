@@ -37,6 +37,8 @@ from backend.usecases.finish import finish
 from backend.usecases.sync import sync
 from backend.usecases.tools import Tools
 
+pytestmark = pytest.mark.slow
+
 TEXTS = {n: f"One pear of {n} is sold for {n * n} pence in town {n % 7}" for n in range(1, 101)}
 
 

@@ -31,6 +31,8 @@ from backend.adapters.llm_store import KeyValue, MemoryKeyValue, RedisKeyValue
 from backend.adapters.llm_wire import Reply, read_reply
 from backend.ports import ModelFailure
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

@@ -19,6 +19,8 @@ from backend.pages.sessions import COOKIE
 from backend.settings import read_settings
 from backend.usecases.tools import Tools
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<script>alert(1)</script> pear"
 FORMULA = '=HYPERLINK("http://evil.example") apple'
 LOGIN = {"BASIC_AUTH_USER": "ann", "BASIC_AUTH_PASS": "päss"}

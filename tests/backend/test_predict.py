@@ -18,6 +18,8 @@ from backend.usecases.suggest import suggest
 from backend.usecases.tools import Tools
 from fakes import LABEL_CONFIG, ScriptedModel
 
+pytestmark = pytest.mark.slow
+
 TASKS = {task_id: {"text": f"an apple and a pear, no. {task_id}"} for task_id in range(1, 131)}
 BATCH = list(TASKS.items())[-100:]
 WINDOW = 8

@@ -34,6 +34,8 @@ from backend.usecases.tools import Tools
 from backend.usecases.witness import AUDIT_VERSION
 from fakes import LABEL_CONFIG
 
+pytestmark = pytest.mark.slow
+
 WORDS = [*FRUITS, "hen", "goat", "mole", "cat", "dog"]
 TASKS = {
     100 + n: {"text": f"{WORDS[n % 10]} by the {WORDS[(3 * n + 1) % 10]} of house {n}"} for n in range(60)

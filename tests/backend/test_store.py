@@ -21,6 +21,8 @@ from backend.ports import (
     Suggestion,
 )
 
+pytestmark = pytest.mark.slow
+
 PROJECT = 7
 
 

@@ -40,6 +40,8 @@ from backend.usecases.sync import sync
 from backend.usecases.tools import Tools
 from scripted_llm import ScriptedLlm
 
+pytestmark = pytest.mark.slow
+
 PEOPLE, SIDES = "ABCDEFGH", ("salt", "honey", "cream")
 TEXTS = {n: f"{PEOPLE[n % 8]} eats one {FRUITS[n % 5]} with {SIDES[n % 3]} on day {n}" for n in range(1, 41)}
 

@@ -15,6 +15,8 @@ from backend.usecases.tools import Tools
 from backend.worker import RANK_QUEUE, SUGGEST_QUEUE, Ticker, enqueue_suggestions
 from fakes import FakeLabelStudio, make_tools
 
+pytestmark = pytest.mark.slow
+
 PROJECT = 1
 
 
