@@ -17,7 +17,7 @@ SLOW_FOLDERS = {"browser", "compose", "faults", "integration", "packaging"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the real stack share one process, as they share the stack, and begin first: they take longest."""
+    """Tests on the real stack share one process, as they share the stack; the longest, they begin first."""
     tests = Path(__file__).parent
     for item in items:
         if item.path.relative_to(tests).parts[0] in SLOW_FOLDERS:
