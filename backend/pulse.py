@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from threading import Event, Thread
 
 from redis.exceptions import RedisError
 
+from .periodic import Periodic
 from .usecases.tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -17,33 +17,27 @@ SECONDS = 1.0
 
 
 class Pulse:
-    """A thread; ``stop`` hands over what is left."""
+    """``stop`` hands over what is left."""
 
     def __init__(self, tools: Tools, *, is_worker: bool) -> None:
         self._tools = tools
         self._worker = f"{socket.gethostname()}:{os.getpid()}" if is_worker else ""
-        self._stopped = Event()
-        self._thread = Thread(target=self._run, name="pulse", daemon=True)
+        self._thread = Periodic("pulse", self._beat, seconds=SECONDS)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(SECONDS):
+        self._thread.stop()
+        try:
             self._beat()
-        self._beat()
+        except RedisError as error:
+            logger.warning("the last figures are lost: Redis: %s", type(error).__name__)
 
     def _beat(self) -> None:
-        try:
-            hand_over(self._tools)
-            if self._worker:
-                self._tools.store.beat(self._worker)
-        except RedisError as error:
-            logger.debug("figures wait for Redis: %s", type(error).__name__)
+        hand_over(self._tools)
+        if self._worker:
+            self._tools.store.beat(self._worker)
 
 
 def hand_over(tools: Tools) -> None:

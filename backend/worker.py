@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from threading import Event, Thread
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy
 
 from .bootstrap import build_tools, connect_redis
+from .periodic import Periodic
 from .pulse import Pulse
 from .settings import Settings, read_settings
 from .telemetry import watched_job
@@ -107,23 +107,13 @@ class Ticker:
     def __init__(self, tools: Tools, *, reconcile_seconds: float) -> None:
         self._store = tools.store
         self._reconcile_seconds = reconcile_seconds
-        self._stopped = Event()
-        self._thread = Thread(target=self._run, name="ticker", daemon=True)
+        self._thread = Periodic("ticker", self.tick, seconds=TICK_SECONDS)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(TICK_SECONDS):
-            try:
-                self.tick()
-            except RedisError as error:
-                logger.warning("ticker: Redis: %s", type(error).__name__)
-                self._stopped.wait(1.0)
+        self._thread.stop()
 
     def tick(self) -> None:
         """One look at all projects."""
