@@ -16,6 +16,7 @@ settings.register_profile("fast", max_examples=10)
 SLOW_FOLDERS = {"browser", "compose", "faults", "integration", "packaging"}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on the real stack share one process, as they share the stack; the longest, they begin first."""
     tests = Path(__file__).parent
