@@ -30,7 +30,7 @@ demo: setup-demo ## run the whole product: Label Studio, Redis, backend, worker,
 	@$(BIN)/allabel demo $(ARGS)
 
 test: setup system ## all tests, on a real Label Studio, Redis, worker, model and browser
-	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 test-fast: setup ## the tests that need no services
 	@$(BIN)/python -m pytest -m "not slow" -n auto --hypothesis-profile=fast $(ARGS)

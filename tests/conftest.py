@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from stack import Stack, start
 
@@ -14,22 +15,28 @@ from stack import Stack, start
 settings.register_profile("fast", max_examples=10)
 
 SLOW_FOLDERS = {"browser", "compose", "faults", "integration", "packaging"}
+ON_THE_STACK = {"browser", "integration"}
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the real stack share one process, as they share the stack; the longest, they begin first."""
-    tests = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(tests).parts[0] in SLOW_FOLDERS:
+        if _folder(item.nodeid) in SLOW_FOLDERS:
             item.add_marker("slow")
-        if _on_the_stack(item):
-            item.add_marker(pytest.mark.xdist_group("stack"))
-    items.sort(key=lambda item: not _on_the_stack(item))
 
 
-def _on_the_stack(item: pytest.Item) -> bool:
-    return "stack" in getattr(item, "fixturenames", ())
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return _ByService(config, log)
+
+
+class _ByService(LoadScopeScheduling):
+    """One process gets all tests on the real stack, which is started once; the others go file by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "stack" if _folder(nodeid) in ON_THE_STACK else nodeid.partition("::")[0]
+
+
+def _folder(nodeid: str) -> str:
+    return nodeid.split("/")[1]
 
 
 @pytest.fixture(scope="session")
