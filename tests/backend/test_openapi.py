@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import schemathesis
 from fastapi import FastAPI
@@ -9,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from redis import Redis
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.python.asgi import shutdown_lifespans
 from schemathesis.schemas import APIOperation
 
 import backend.usecases.predict
@@ -39,18 +42,22 @@ def make_tools_on(redis: Redis) -> Tools:
 
 
 @pytest.fixture
-def app(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+def app(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[FastAPI]:
     """With one project; no worker runs, so nobody waits for the model."""
     monkeypatch.setattr(backend.usecases.predict, "ANSWER_WITHIN", 0.0)
     tools = make_tools_on(redis)
     register(tools, 1, backend_url="", extra_params={})
     sync(tools, 1)
     redis.zadd("allabel:workers", {"one that never dies": 4e9})
-    return create_app(SETTINGS, tools)
+    yield create_app(SETTINGS, tools)
+    # Schemathesis starts the app's lifespan with the first request; its plugin, not loaded, would end it.
+    shutdown_lifespans()
 
 
 # Describing asks nothing of Redis.
-DESCRIPTION = schemathesis.openapi.from_dict(create_app(SETTINGS, make_tools_on(Redis())).openapi())
+DESCRIBED = create_app(SETTINGS, make_tools_on(Redis()))
+DESCRIPTION = schemathesis.openapi.from_dict(DESCRIBED.openapi())
+DESCRIPTION.app = DESCRIBED
 # The credentials are ours; that wrong ones are refused is tested elsewhere.
 DESCRIPTION.config.generation.update(with_security_parameters=False)
 OPERATIONS = [found.ok() for found in DESCRIPTION.get_all_operations()]
