@@ -17,6 +17,7 @@ from .adapters.store import Store
 from .errors import SettingsError
 from .ports import LanguageModel, ProjectSettings
 from .settings import Settings, require_label_studio
+from .usecases.encoder import Encoder
 from .usecases.ranking import Ranker
 from .usecases.tools import Tools
 
@@ -46,11 +47,13 @@ def build_tools(settings: Settings) -> Tools:
     """
     require_label_studio(settings)
     redis = connect_redis(settings)
+    encoder = Encoder()
     return Tools(
         store=Store(redis),
         label_studio=build_label_studio(settings),
         model=build_model(settings, redis),
-        ranker=Ranker(settings.dask_scheduler),
+        ranker=Ranker(settings.dask_scheduler, encoder),
+        encoder=encoder,
         templates=read_templates(settings),
         defaults=ProjectSettings(
             budget=settings.budget,

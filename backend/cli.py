@@ -125,6 +125,8 @@ def worker(
     if scheduler is not None:
         # The jobs, too, read their settings from there.
         os.environ["DASK_SCHEDULER"] = scheduler
+    # A log is no place for the progress bars with which sentence-transformers loads its model.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     settings = read_settings()
     configure_logging(settings, err)
     run_worker(settings)

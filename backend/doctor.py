@@ -12,10 +12,11 @@ from rq import Worker
 
 from allabel_core.errors import AllabelError
 
-from .bootstrap import build_label_studio, build_model, connect_redis, webhook_secret
+from .bootstrap import build_label_studio, build_model, build_tools, connect_redis, webhook_secret
 from .ports import LabelStudio
 from .settings import Settings, require_label_studio
 from .usecases.memory import SECRET_HEADER
+from .usecases.tools import Tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,11 @@ def run(settings: Settings, project_id: int | None = None) -> Iterator[Check]:
 
 
 class _FoundWrongError(AllabelError):
-    pass
+    """``remedy``: in place of the check's own."""
+
+    def __init__(self, finding: str, remedy: str = "") -> None:
+        super().__init__(finding)
+        self.remedy = remedy
 
 
 def _check(name: str, find: Callable[[], str], remedy: str) -> Check:
@@ -52,7 +57,7 @@ def _check(name: str, find: Callable[[], str], remedy: str) -> Check:
     except (AllabelError, RedisError, httpx.HTTPError) as error:
         ours = isinstance(error, AllabelError)
         finding = str(error) if ours else f"does not answer ({type(error).__name__})"
-        return Check(name, False, finding, remedy)
+        return Check(name, False, finding, getattr(error, "remedy", "") or remedy)
 
 
 def _redis(redis: Redis) -> str:
@@ -85,6 +90,7 @@ def _backend(settings: Settings) -> str:
 
 def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterator[Check]:
     label_studio = build_label_studio(settings)
+    yield _check("State", lambda: _state(build_tools(settings), project_id), f"allabel connect {project_id}")
     yield _check(
         "Connection",
         lambda: _connection(label_studio, project_id),
@@ -102,6 +108,15 @@ def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterat
         lambda: _order(label_studio, project_id),
         f"Let the worker set it up anew: allabel rerank {project_id}",
     )
+
+
+def _state(tools: Tools, project_id: int) -> str:
+    facts = tools.store.facts(project_id)
+    if problem := facts.get("problem"):
+        raise _FoundWrongError(problem, facts.get("remedy", ""))
+    if "state" not in facts:
+        raise _FoundWrongError("the project is not connected to this backend")
+    return facts["state"].replace("_", " ")
 
 
 def _connection(label_studio: LabelStudio, project_id: int) -> str:

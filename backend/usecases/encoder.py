@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +13,17 @@ import numpy as np
 from allabel_core.similarity.sbert import encode, load_model
 from allabel_core.types import FloatArray
 
+from ..ports import ProjectSettings
+
+logger = logging.getLogger(__name__)
+
 MOST_TEXTS = 20_000
 """Vectors kept: 60 MB of 384 numbers each."""
+
+
+def needs_embeddings(settings: ProjectSettings) -> bool:
+    """Whether a project with these settings needs sentence embeddings."""
+    return settings.similarity == "sbert" or settings.retrieval in ("sbert", "fused")
 
 
 class Encoder:
@@ -29,8 +40,7 @@ class Encoder:
         """
         missing = [text for text in dict.fromkeys(texts) if text not in self._vectors]
         if missing:
-            if self._model is None:
-                self._model = load_model()
+            self.load()
             self._vectors.update(zip(missing, encode(missing, model=self._model), strict=True))
         for text in texts:
             self._vectors.move_to_end(text)
@@ -38,3 +48,17 @@ class Encoder:
         while len(self._vectors) > MOST_TEXTS:
             self._vectors.popitem(last=False)
         return found
+
+    def encode(self, texts: Sequence[str], **_: object) -> FloatArray:
+        """The same in the place of a sentence-transformers model, for what takes one."""
+        return self(texts)
+
+    def load(self) -> None:
+        """Load the model now, if it is not loaded yet.
+
+        :raises MissingExtraError: sentence embeddings are not installed.
+        """
+        if self._model is None:
+            started = time.monotonic()
+            self._model = load_model()
+            logger.info("sentence embeddings: model loaded in %.1f s", time.monotonic() - started)

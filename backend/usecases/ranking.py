@@ -15,6 +15,7 @@ from allabel_core.similarity.tokenize import as_tokenizer
 from allabel_core.types import Selection
 
 from ..ports import ProjectSettings, QueueEntry
+from .encoder import Encoder
 
 MOST_POOLS = 4
 """Projects whose index a worker keeps in memory; the one ranked longest ago leaves first."""
@@ -24,11 +25,13 @@ class Ranker:
     """Ranks one project after another in a worker process, each sooner the second time.
 
     :param scheduler: address of a Dask scheduler whose workers share the neighbour stage; empty for none.
+    :param encoder: for the similarity "sbert"; the one that retrieval uses, so that one model serves both.
     :raises MissingExtraError: there is one, and Dask distributed is not installed.
     """
 
-    def __init__(self, scheduler: str = "") -> None:
+    def __init__(self, scheduler: str = "", encoder: Encoder | None = None) -> None:
         self._scheduler = scheduler or None
+        self._encoder = encoder or Encoder()
         if scheduler:
             distributed_library()
         self._pools: OrderedDict[tuple[int, str, str], Pool] = OrderedDict()
@@ -74,7 +77,10 @@ class Ranker:
     def _pool(self, project_id: int, settings: ProjectSettings) -> Pool:
         key = (project_id, settings.similarity, settings.tokenizer)
         pool = self._pools.pop(key, None) or Pool(
-            settings.similarity, tokenizer=as_tokenizer(settings.tokenizer), scheduler=self._scheduler
+            settings.similarity,
+            tokenizer=as_tokenizer(settings.tokenizer),
+            model=self._encoder,
+            scheduler=self._scheduler,
         )
         self._pools[key] = pool
         while len(self._pools) > MOST_POOLS:

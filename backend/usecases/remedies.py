@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allabel_core.errors import AllabelError
+from allabel_core.errors import AllabelError, MissingExtraError
 
 from ..errors import (
     LabelConfigError,
@@ -14,6 +14,8 @@ from ..ports import FailureKind, ModelFailure
 from .tools import Tools
 
 _REMEDIES: dict[type[AllabelError], str] = {
+    MissingExtraError: "Install it beside every worker and restart the workers, or set the project's "
+    "similarity and retrieval to bm25.",
     LabelConfigError: "Change the project's labelling interface in Label Studio; it is looked at again.",
     LabelStudioUnreachableError: "Start Label Studio or correct LABEL_STUDIO_URL; it is tried again.",
     LabelStudioUnauthorisedError: "Set LABEL_STUDIO_API_KEY to a token of a project member and restart.",

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
+from allabel_core.errors import MissingExtraError
 from allabel_core.prompting import Prompt
 
 from ..logs import about
@@ -15,7 +16,7 @@ from .calibration import present, stored_calibrations
 from .plan import asks_model
 from .preannotator import Preannotator, Question
 from .publish import publish
-from .remedies import note_model_failure
+from .remedies import note_model_failure, note_problem
 from .sync import queue_state
 from .tools import Tools
 
@@ -39,8 +40,13 @@ def suggest(tools: Tools, project_id: int) -> None:
     store.no_longer_wanted(project_id, set(claimed) - texts.keys())
     if not texts:
         return
-    preannotator = Preannotator.of_project(tools, project_id)
-    questions = {task_id: preannotator.question(text) for task_id, text in texts.items()}
+    try:
+        preannotator = Preannotator.of_project(tools, project_id)
+        questions = {task_id: preannotator.question(text) for task_id, text in texts.items()}
+    except MissingExtraError as error:
+        # This worker cannot; the claims run out, and one that can may take them.
+        note_problem(tools, project_id, error)
+        return
     with store.keeping_claims(project_id, claimed):
         outcomes = _ask(tools, project_id, questions)
     failed: dict[int, ModelFailure] = {}

@@ -14,6 +14,7 @@ from ..ports import Project, QueueEntry
 from .audit import budget_without, draw, with_audit
 from .connect import describe_progress, set_up
 from .corpus import Corpus, read_annotations
+from .encoder import needs_embeddings
 from .events import KINDS as EVENT_KINDS
 from .insight import look
 from .plan import model_doubts, plan_suggestions
@@ -93,6 +94,9 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     interface = parse_label_config(project.label_config)
     if "setup" in kinds:
         set_up(tools, project)
+    if needs_embeddings(store.settings(project_id)):
+        # Now rather than at the first demonstration, so that one learns early that they are not installed.
+        tools.encoder.load()
     read = update_texts(tools, project, interface, new_tasks="new_tasks" in kinds)
     before = store.done(project_id)
     corpus = read_annotations(tools, project, interface, anew=read == "all")
