@@ -25,7 +25,7 @@ from allabel_core.errors import AllabelError
 
 from . import doctor as checks
 from .bootstrap import build_tools
-from .dashboard import dashboard
+from .dashboard import Fitted, dashboard
 from .logs import configure_logging
 from .settings import Settings, read_settings
 from .simulate.command import simulate
@@ -178,10 +178,11 @@ def status(
     if not watch:
         out.print(_dashboards(tools, project))
         return
-    with suppress(KeyboardInterrupt), Live(_dashboards(tools, project), console=out, screen=True) as live:
+    first = Fitted(_dashboards(tools, project))
+    with suppress(KeyboardInterrupt), Live(first, console=out, screen=True) as live:
         while True:
             time.sleep(WATCH_SECONDS)
-            live.update(_dashboards(tools, project))
+            live.update(Fitted(_dashboards(tools, project)))
 
 
 @app.command()

@@ -4,60 +4,93 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.segment import Segment
+from rich.table import Column, Table
 from rich.text import Text
 
-from .usecases.figures import Estimate, ProjectReport, Quality, Score
+from .usecases.figures import Estimate, JobProgress, ProjectReport, Quality, Score
 
 BAR_WIDTH = 30
+NARROW_BAR = 12
+
+
+class Fitted:
+    """As much of something as the terminal is high, what matters most being on top; the rest is counted."""
+
+    def __init__(self, whole: RenderableType) -> None:
+        self._whole = whole
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        height = options.height or console.height
+        lines = console.render_lines(self._whole, options.reset_height())
+        if len(lines) > height:
+            missing = len(lines) - height + 1
+            hint = Text(f"{missing} more lines: make the terminal higher. Ctrl+C ends.", style="dim")
+            lines = [*lines[: height - 1], *console.render_lines(hint, options.reset_height())[:1]]
+        for line in lines:
+            yield from line
+            yield Segment.line()
 
 
 def dashboard(item: ProjectReport) -> RenderableType:
-    """All there is to say about a project, from its state down to the last errors."""
-    parts: list[RenderableType] = [_lines(rows(item))]
-    if item.stages:
-        parts.append(_stages(item))
-    if item.quality.labels:
-        parts.append(_labels(item.quality))
-    if item.advice.sentence:
-        parts.append(Text(item.advice.sentence, style="bold"))
-    for job in item.jobs:
-        bar = ProgressBar(total=max(1, job.total), completed=job.done, width=BAR_WIDTH)
-        parts.append(_lines([(f"{job.doing} {job.done} of {job.total}", bar)]))
-    if item.errors:
-        parts.append(_lines((error.message, error.remedy) for error in item.errors[:3]))
-    return Panel(Group(*parts), title=f"Project {item.id} {item.title}", title_align="left")
+    """All there is to say about a project, what matters most first."""
+    parts: list[list[RenderableType]] = [
+        [_lines(problems(item))] if item.problem else [],
+        [Text(item.advice.sentence, style="bold")] if item.advice.sentence else [],
+        [_lines(progress(item))],
+        [*([_stages(item)] if item.stages else []), *(_job(job) for job in item.jobs)],
+        [_lines(quality(item))],
+        [_labels(item.quality)] if item.quality.labels else [],
+        [_lines(model(item))],
+        [_lines((error.message, error.remedy) for error in item.errors[:3])] if item.errors else [],
+    ]
+    spaced: list[RenderableType] = []
+    for part in filter(None, parts):
+        spaced += ["", *part] if spaced else part
+    title = Text.assemble((item.title or f"Project {item.id}", "bold"), f"  project {item.id}")
+    return Panel(Group(*spaced), title=title, title_align="left", border_style="cyan")
 
 
-def rows(item: ProjectReport) -> list[tuple[str, str]]:
-    """Name and value of each line."""
-    spent = item.spending
+def problems(item: ProjectReport) -> list[tuple[str, str]]:
+    """Name and value of each line; so with the following three."""
+    return [("Problem", item.problem), ("What to do", item.remedy)]
+
+
+def progress(item: ProjectReport) -> list[tuple[str, str]]:
     served = f"{item.published} published as {item.version}" if item.version else "nothing published yet"
-    money = "" if spent.cost is None else f", cost {spent.cost:.4f}"
-    lines = [
-        ("State", item.state),
+    return [
+        ("State", item.state.replace("_", " ")),
         ("Annotated", f"{item.annotated} of {item.budget} (budget), {item.tasks} tasks in all"),
         ("Queue", f"{item.queued} to annotate, {served}"),
-        *_quality(item),
-        ("Model", f"{spent.calls} calls, {spent.prompt_tokens + spent.completion_tokens:,} tokens{money}"),
+        ("Page", item.page),
+    ]
+
+
+def quality(item: ProjectReport) -> list[tuple[str, str]]:
+    return list(_quality(item))
+
+
+def model(item: ProjectReport) -> list[tuple[str, str]]:
+    spent = item.spending
+    money = "" if spent.cost is None else f", cost {spent.cost:.4f}"
+    lines = [
+        ("Model", f"{spent.calls} calls, {spent.prompt_tokens + spent.completion_tokens:,} tokens{money}")
     ]
     if item.confidence.error is not None:
         error = f"off by {item.confidence.error:.2f} on average, over {item.confidence.judged} spans"
         lines.append(("Confidence", error))
     if item.answers:
-        lines.append(("Answers", f"{item.answers} read; {_listed(item.unreadable)} unreadable"))
+        lines.append(("Answers", f"{item.answers} read; unreadable: {_listed(item.unreadable)}"))
         lines.append(("Not shown", _listed(item.rejected)))
     if item.scarce_labels and item.annotated:
         found = ", ".join(f"{label} in {n}" for label, n in item.scarce_labels.items())
         lines.append(("Rare labels", f"{found} annotated tasks, fewer than demonstrations are shown"))
     if item.unusable_tasks:
         lines.append(("Left out", f"{item.unusable_tasks} tasks without a text. {item.unusable_reason}"))
-    if item.problem:
-        lines += [("Problem", item.problem), ("What to do", item.remedy)]
-    return [*lines, ("Page", item.page)]
+    return lines
 
 
 def _quality(item: ProjectReport) -> Iterable[tuple[str, str]]:
@@ -93,20 +126,36 @@ def _lines(pairs: Iterable[tuple[str, RenderableType]]) -> Table:
 
 
 def _stages(item: ProjectReport) -> Table:
-    table = Table("stage", "", "done", "in the window", "to come", box=None, padding=(0, 2, 0, 0))
+    table = _table("Stage", "", *(Column(name, justify="right") for name in ("done", "in window", "to come")))
     for stage in item.stages:
         total = stage.done + stage.in_window + stage.to_come
-        bar = ProgressBar(total=max(1, total), completed=stage.done, width=BAR_WIDTH)
-        table.add_row(stage.name, bar, *(str(n) for n in (stage.done, stage.in_window, stage.to_come)))
+        figures = (stage.done, stage.in_window, stage.to_come)
+        table.add_row(stage.name, _bar(stage.done, total), *(str(n) for n in figures))
     return table
 
 
 def _labels(quality: Quality) -> Table:
-    table = Table("label", "F1", "precision", "recall", "marked", box=None, padding=(0, 2, 0, 0))
+    table = _table(
+        "Label", "", *(Column(name, justify="right") for name in ("F1", "precision", "recall", "marked"))
+    )
     for label in quality.labels:
         shares = (f"{100 * share:.1f}" for share in (label.f1, label.precision, label.recall))
-        table.add_row(label.label, *shares, str(label.mentions))
+        table.add_row(label.label, _bar(100 * label.f1, 100, NARROW_BAR), *shares, str(label.mentions))
     return table
+
+
+def _job(job: JobProgress) -> RenderableType:
+    return _lines([(f"{job.doing} {job.done} of {job.total}", _bar(job.done, job.total))])
+
+
+def _table(*columns: Column | str) -> Table:
+    return Table(*columns, box=None, padding=(0, 2, 0, 0), header_style="cyan", pad_edge=False)
+
+
+def _bar(done: float, total: float, width: int = BAR_WIDTH) -> ProgressBar:
+    return ProgressBar(
+        total=max(1, total), completed=done, width=width, complete_style="cyan", finished_style="green"
+    )
 
 
 def _listed(counts: Mapping[str, int]) -> str:

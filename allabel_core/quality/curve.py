@@ -9,7 +9,7 @@ import numpy as np
 
 from allabel_core.errors import InvalidInputError
 from allabel_core.metrics import Counts
-from allabel_core.quality.agreement import RESAMPLES, Estimate, estimated
+from allabel_core.quality.agreement import RESAMPLES, Estimate, estimated, with_rule_of_three
 from allabel_core.types import FloatArray
 
 EXPONENTS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
@@ -117,4 +117,4 @@ def expected_f1(
     # Without any entity drawn there is nothing to have risen from.
     risen = np.where(drawn @ entities > 0, risen, 0.0)
     values = np.clip(drawn @ tp / total + risen, 0.0, 1.0)
-    return estimated(values[0], values[1:])
+    return with_rule_of_three(estimated(values[0], values[1:]), n)

@@ -9,7 +9,9 @@ from typing import Any, cast
 
 from redis import Redis
 
-from ..ports import Noted, NotedError, Witness
+from allabel_core.types import Document
+
+from ..ports import AnnotatedTask, Noted, NotedError, Witness, demonstrations_of
 
 ERRORS_KEPT = 20
 
@@ -56,6 +58,12 @@ class StoredQuality:
     def witness(self, project_id: int, task_id: int) -> Witness | None:
         raw = cast("bytes | None", self.redis.hget(self._key(project_id, "witnesses"), str(task_id)))
         return Witness(**json.loads(raw)) if raw is not None else None
+
+    def demonstration(self, project_id: int, task_id: int) -> Document | None:
+        """What people made of this task; None where nobody has annotated it."""
+        raw = cast("bytes | None", self.redis.hget(self._key(project_id, "annotated"), str(task_id)))
+        found = demonstrations_of([AnnotatedTask.from_json(raw)]) if raw is not None else []
+        return found[0].document if found else None
 
     def save_witnesses(self, project_id: int, witnesses: Iterable[Witness]) -> None:
         mapping = {str(each.task_id): json.dumps(asdict(each)) for each in witnesses}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from allabel_core.errors import AllabelError
 from allabel_core.metrics import score_entities
+from allabel_core.quality.edits import span_edits
 from allabel_core.types import Document
 
 from ..labeling.label_config import LabelingInterface
@@ -30,7 +32,8 @@ class Autopilot:
 
     ``suggested``: the pre-annotations as shown before any correction, and parallel to it ``corrected``;
     both without the ``blind`` tasks, which show none. ``settle`` is called after every ``settle_every``
-    annotations, to let the queue be ranked and pre-annotated anew.
+    annotations, to let the queue be ranked and pre-annotated anew. ``seconds_per_edit``: how long it
+    takes over each span that it adds, moves, relabels or removes; what it submits is the time it took.
     """
 
     annotator: Annotator
@@ -39,6 +42,7 @@ class Autopilot:
     gold: Mapping[int, Document]
     settle: Callable[[], None]
     settle_every: int = 5
+    seconds_per_edit: float = 0.0
     blind: Collection[int] = ()
     served: list[int] = field(default_factory=list)
     suggested: list[Document] = field(default_factory=list)
@@ -65,14 +69,18 @@ class Autopilot:
                 self.settle()
 
     def _annotate(self, task_id: int, predictions: Sequence[Mapping[str, Any]]) -> None:
+        started = time.monotonic()
         gold = self.gold[task_id]
         shown = predictions[0]["result"] if predictions else []
+        suggested = document_from_annotation(self.interface, gold.text, shown)
         self.served.append(task_id)
         if task_id not in self.blind:
-            self.suggested.append(document_from_annotation(self.interface, gold.text, shown))
+            self.suggested.append(suggested)
             self.corrected.append(gold)
+        changes = [edit for edit in span_edits(suggested.spans, gold.spans) if edit.change != "kept"]
+        time.sleep(self.seconds_per_edit * len(changes))
         result = result_from_spans(self.interface, gold.text, gold.spans, relations=gold.relations)
-        self.annotator.submit_annotation(task_id, result)
+        self.annotator.submit_annotation(task_id, result, time.monotonic() - started)
 
     def entity_f1(self, last: int | None = None) -> float:
         """Entity F1, in [0, 1], of the suggestions for all or the last few annotated tasks."""

@@ -32,6 +32,8 @@ from .waiting import wait_for_queue
 DIRECTORY = Path(".demo")
 LABEL_STUDIO_ENVIRONMENT = Path(".label-studio")
 POLL_SECONDS = 0.5
+SECONDS_PER_EDIT = 0.5
+"""Of the autopilot: sooner than any person, and slow enough to be watched."""
 
 
 class Running(Protocol):
@@ -123,6 +125,7 @@ class Demo:
             settle=lambda: self._settle(
                 before.annotated + len(pilot.served), whole=len(pilot.served) < self.options.autopilot
             ),
+            seconds_per_edit=SECONDS_PER_EDIT,
             blind=frozenset(store.audit(project_id)),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pydantic import TypeAdapter
@@ -50,12 +51,20 @@ def _words(reading: Submission, occurrence: Occurrence) -> str:
 
 
 def _labelled(tools: Tools, project_id: int, reading: Submission, occurrence: Occurrence) -> Labelled:
-    text = reading.document.text
-    context = text[max(0, occurrence.start - CONTEXT) : occurrence.end + CONTEXT]
+    text, start, end = reading.document.text, occurrence.start, occurrence.end
+    before = _one_line(text[max(0, start - CONTEXT) : start]).lstrip()
+    words = _one_line(text[start:end])
+    after = _one_line(text[end : end + CONTEXT]).rstrip()
     return Labelled(
         task_id=reading.task_id,
         label=occurrence.label,
-        context=" ".join(context.split()),
+        context=before + words + after,
         annotator=reading.annotator,
         url=task_url(tools, project_id, reading.task_id),
+        start=len(before),
+        end=len(before + words),
     )
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text)

@@ -111,7 +111,7 @@ def _state(tools: Tools, project_id: int, task_id: int, *, annotated: bool) -> s
 def _changes(tools: Tools, project_id: int, witness: Witness) -> list[SpanChange]:
     """What was changed in the suggestion; nothing where there was none."""
     store = tools.store
-    gold = next((d.document for d in store.demonstrations(project_id) if d.task_id == witness.task_id), None)
+    gold = store.demonstration(project_id, witness.task_id)
     if gold is None or witness.result is None:
         return []
     interface = parse_label_config(store.fact(project_id, "label_config") or "")

@@ -261,13 +261,18 @@ class CorpusMap:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One of the places where words are marked; ``label`` is empty where they were left unmarked."""
+    """One of the places where words are marked; ``label`` is empty where they were left unmarked.
+
+    ``context[start:end]`` are the words.
+    """
 
     task_id: int
     label: str
     context: str
     annotator: int | None
     url: str
+    start: int = 0
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     project = tools.label_studio.project(project_id)
     if kinds == {"project"} and _same_task(store.facts(project_id), project):
         return
+    store.set_facts(project_id, title=project.title)
     interface = parse_label_config(project.label_config)
     if "setup" in kinds:
         set_up(tools, project)
@@ -101,9 +102,7 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     before = store.done(project_id)
     corpus = read_annotations(tools, project, interface, anew=read == "all")
     witness(tools, project_id, corpus)
-    store.set_facts(
-        project_id, label_config=project.label_config, instructions=project.instructions, title=project.title
-    )
+    store.set_facts(project_id, label_config=project.label_config, instructions=project.instructions)
     if kinds <= CHECKS and corpus.done == before and not read:
         queue = store.queue(project_id)
     else:

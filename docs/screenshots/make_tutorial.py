@@ -1,7 +1,7 @@
 """Takes the tutorial's pictures of Label Studio from a running demo, by clicking as a person would.
 
-In one terminal `make demo ARGS="--autopilot 10"`, and when it has said what to try, in another
-`.venv/bin/python -m docs.screenshots.make_tutorial .demo`. Needs the system's Chromium.
+A part of `make screenshots`. Alone: in one terminal `make demo ARGS="--autopilot 10"`, and when it has said
+what to try, in another `.venv/bin/python -m docs.screenshots.make_tutorial .demo`.
 """
 
 from __future__ import annotations

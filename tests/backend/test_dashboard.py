@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from backend import cli
 from backend.adapters.store import Store
-from backend.dashboard import dashboard, rows
+from backend.dashboard import Fitted, dashboard, progress, quality
 from backend.ports import NotedError
 from backend.usecases.figures import (
     Advice,
@@ -54,10 +54,9 @@ def shown(item: ProjectReport) -> str:
 
 
 def test_a_new_project_has_no_figures_yet(empty: ProjectReport) -> None:
-    names = dict(rows(empty))
-    assert names["Suggestions"] == "no data yet"
-    assert names["Page"] == "http://localhost:9090/projects/7"
-    assert not {"Blind audit", "Difference", "Per task", "The rest", "Problem"} & names.keys()
+    assert dict(quality(empty)) == {"Suggestions": "no data yet"}
+    assert dict(progress(empty))["Page"] == "http://localhost:9090/projects/7"
+    assert "Problem" not in shown(empty)
 
 
 def test_every_figure_is_there(empty: ProjectReport) -> None:
@@ -82,6 +81,23 @@ def test_every_figure_is_there(empty: ProjectReport) -> None:
         "Start it.",
     ):
         assert words in text
+
+
+def test_a_low_terminal_shows_what_matters_most_and_says_what_is_missing(empty: ProjectReport) -> None:
+    ahead = Quality(labels=[LabelScore(f"Label {n}", 0.9, 1.0, 0.8, 17) for n in range(30)])
+    item = replace(empty, quality=ahead, advice=ADVICE, problem="Redis is full.", remedy="Give it more.")
+    console = Console(width=110, height=12, file=StringIO())
+    console.print(Fitted(dashboard(item)))
+    lines = cast(StringIO, console.file).getvalue().splitlines()
+    assert len(lines) == 12
+    text = "\n".join(lines)
+    for words in ("Redis is full.", "Give it more.", "Go on, because it pays.", "Annotated"):
+        assert words in text
+    whole = len(shown(item).splitlines())
+    assert lines[-1].startswith(f"{whole - 11} more lines")
+    roomy = Console(width=110, height=60, file=StringIO())
+    roomy.print(Fitted(dashboard(item)))
+    assert cast(StringIO, roomy.file).getvalue() == shown(item)
 
 
 def test_a_project_that_is_not_connected_is_no_empty_dashboard(

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from allabel_core.errors import AllabelError
@@ -22,6 +24,7 @@ class Person:
         self.queue = list(queue)
         self.suggestions = suggestions or {}
         self.submitted = []
+        self.lead_times = []
 
     def next_task(self, project_id):
         assert project_id == 4
@@ -36,6 +39,7 @@ class Person:
     def submit_annotation(self, task_id, result, lead_time=0.0, *, skip=False):
         assert task_id == self.queue.pop(0)
         self.submitted.append((task_id, result))
+        self.lead_times.append(lead_time)
         return len(self.submitted)
 
 
@@ -69,6 +73,16 @@ def test_f1_is_of_the_suggestions_before_correction():
     made.annotate(2, lambda _: None)
     assert made.entity_f1() == pytest.approx(4 / 6)
     assert made.entity_f1(last=1) == pytest.approx(2 / 4)
+
+
+def test_it_submits_the_time_that_its_corrections_took():
+    # 7 is right as it is; in 3 both spans have to be added.
+    person = Person([7, 3], {7: GOLD[7].spans, 3: ()})
+    started = time.monotonic()
+    pilot(person, seconds_per_edit=0.05)[0].annotate(2, lambda _: None)
+    assert 0 < person.lead_times[0] < 0.05
+    assert person.lead_times[1] >= 0.1
+    assert sum(person.lead_times) <= time.monotonic() - started
 
 
 def test_it_ends_when_nothing_is_left():

@@ -231,6 +231,8 @@ def test_contradictions_are_listed(tools: Tools, label_studio: AnyLabelStudio) -
         "Fruit",
         "Animal",
     )
+    for side in (found.first, found.second):
+        assert side.context[side.start : side.end] == "apple"
 
 
 def test_after_finish_the_review_list_is_what_label_studio_serves(

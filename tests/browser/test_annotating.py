@@ -7,6 +7,8 @@ from typing import Any
 from playwright.sync_api import Page
 
 from allabel_core.types import Document, Span
+from backend.labeling.label_config import parse_label_config
+from backend.labeling.results import result_from_spans
 from stack import SAMPLES, Stack
 
 
@@ -136,3 +138,35 @@ def test_a_span_drawn_by_hand_after_emoji_is_stored_in_code_points(page: Page, s
     submit(page)
     [value] = stored(stack, task.id)
     assert EMOJI[0].text[value["start"] : value["end"]] == "autoclave"
+
+
+DIALOGUE = """<View><ParagraphLabels name="label" toName="talk">
+<Label value="Material"/><Label value="Equipment"/></ParagraphLabels>
+<Paragraphs name="talk" value="$talk" nameKey="who" textKey="said" layout="dialogue"/></View>"""
+
+
+def test_suggestions_in_a_dialogue_stand_at_the_right_words(page: Page, stack: Stack) -> None:
+    golds = [[marked(f"Which oven for batch {i}?"), EMOJI[i]] for i in range(2)]
+    interface = parse_label_config(DIALOGUE)
+    project_id = stack.client.create_project("Dialogue", DIALOGUE)
+    first, second = stack.client.import_tasks(
+        project_id,
+        [{"data": {"talk": [{"who": "AB"[n], "said": d.text} for n, d in enumerate(g)]}} for g in golds],
+    )
+    question, answer = golds[0]
+    whole = marked(
+        f"{question.text}\n{answer.text}", ("zinc nitrate", "Material"), ("autoclave", "Equipment")
+    )
+    stack.client.submit_annotation(first, result_from_spans(interface, whole.text, whole.spans), 4.2)
+    stack.connect(project_id, budget="2", window=2, k=1)
+    open_task(page, project_id, second)
+    shown = highlights(page)
+    assert {"zinc nitrate", "autoclave"} <= set(shown)
+    submit(page)
+    said = [document.text.encode("utf-16-le") for document in golds[1]]
+    values = stored(stack, second)
+    assert sorted(value["text"] for value in values) == sorted(shown)
+    for value in values:
+        # Label Studio counts UTF-16 units within a paragraph.
+        at = slice(2 * value["startOffset"], 2 * value["endOffset"])
+        assert said[int(value["start"])][at].decode("utf-16-le") == value["text"]

@@ -181,11 +181,15 @@ def test_axe_finds_no_serious_fault(page: Page, stack: Stack, project: int, sche
     page.emulate_media(color_scheme=scheme)
     for address in addresses(stack, project):
         page.goto(address)
-        faults = [
-            (fault["id"], fault["impact"], [node["html"] for node in fault["nodes"]])
-            for fault in Axe().run(page).response["violations"]
-        ]
-        assert [fault for fault in faults if fault[1] in ("serious", "critical")] == [], address
+        assert serious_faults(page) == [], address
+
+
+def serious_faults(page: Page) -> list[tuple[str, list[str]]]:
+    return [
+        (fault["id"], [node["html"] for node in fault["nodes"]])
+        for fault in Axe().run(page).response["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
 
 
 def test_nothing_is_wider_than_a_phone(page: Page, stack: Stack, project: int) -> None:
@@ -202,6 +206,20 @@ def guarded(stack: Stack) -> Iterator[BackendServer]:
     port = free_port()
     with BackendServer(stack.directory / "guarded", port, {**environment, "PORT": str(port)}) as server:
         yield server
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault_where_one_signs_in(
+    page: Page, guarded: BackendServer, scheme: Any
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{guarded.base_url}/projects")
+    assert serious_faults(page) == []
+    page.get_by_label("Name").fill(LOGIN[0])
+    page.get_by_label("Password").fill("not the pass word")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=The name or the password is wrong.")
+    assert serious_faults(page) == []
 
 
 def test_signing_in_pressing_a_button_signing_out(

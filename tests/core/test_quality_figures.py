@@ -64,6 +64,14 @@ def test_nothing_is_measured_on_nothing() -> None:
         fitted(texts_of([0.5] * 19))
 
 
+def test_texts_without_a_fault_do_not_prove_that_there_is_none() -> None:
+    assert f1_estimate([Counts(tp=4)] * 10, rng()) == pytest.approx((1.0, 0.7, 1.0))
+    assert f1_estimate([Counts(fn=4)] * 2, rng()) == (0.0, 0.0, 1.0)
+    level = LearningCurve(level=np.ones(1001), drop=np.zeros(1001), exponent=np.ones(1001))
+    found = expected_f1(level, 30, [Counts(tp=4)] * 12, list(range(12)), rng())
+    assert found == pytest.approx((1.0, 0.75, 1.0))
+
+
 def test_a_power_law_is_found_again() -> None:
     true = [0.9 - 0.6 * (n + 1) ** -0.5 for n in range(60)]
     curve = fitted(texts_of(true, entities=10_000))
@@ -103,7 +111,8 @@ def test_the_expected_f1_is_the_blind_one_plus_what_was_learnt_since() -> None:
     assert found.value == pytest.approx(0.25 + 0.8 - (0.1 + 0.5) / 2)
     assert found.low == pytest.approx(0.4 + 0.8 - 0.5)
     assert found.high == pytest.approx(0.1 + 0.8 - 0.1)
-    assert expected_f1(curve, 0, [Counts()], [0], rng()) == (0, 0, 0)
+    # A text without any entity says nothing.
+    assert expected_f1(curve, 0, [Counts()], [0], rng()) == (0, 0, 1)
 
 
 def test_texts_between_which_others_were_annotated_stand_where_they_were() -> None:
