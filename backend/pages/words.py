@@ -29,6 +29,10 @@ STAGE_WORDS: Final = {
     "diversity": "texts unlike each other, for a first picture of the whole",
     "similarity": "texts that the most other texts resemble",
     "uncertainty": "texts that help where nothing annotated is near",
+    "coreset": "each time the text that is least like those before it",
+    "votek": "texts that many others resemble, spread over the whole",
+    "fast-votek": "texts that many others resemble, spread over the whole",
+    "random": "drawn at random",
     "audit": "drawn at random, annotated without a suggestion: how good are suggestions?",
     "rest": "left to the model",
 }

@@ -24,7 +24,7 @@ from stack import LABEL_CONFIG, SAMPLES, Stack
 
 GOLD = {document.text: document for document in SAMPLES}
 WITH_SPANS = [document for document in SAMPLES if document.spans]
-WINDOW, LEAD_TIME = 4, 30.0
+WINDOW, LEAD_TIME = 9, 30.0
 SETTINGS: dict[str, Any] = {"window": WINDOW, "k": 1, "strategy": "random"}
 
 
@@ -115,9 +115,9 @@ def test_a_model_that_learns_is_worth_going_on(school: Stack, pupil: Pupil) -> N
     school.connect(project_id, budget="50", audit=0, **SETTINGS)
 
     def learn(number: int) -> None:
-        pupil.share = number / 28
+        pupil.share = number / 24
 
-    annotate(school, project_id, 28, learn)
+    annotate(school, project_id, 24, learn)
     found, words = advice(school, project_id)
     assert found["verdict"] == "go_on"
     assert found["gain"]["value"] > 0.02
@@ -130,8 +130,8 @@ def test_a_model_that_learns_is_worth_going_on(school: Stack, pupil: Pupil) -> N
 def test_a_model_that_is_right_from_the_start_needs_nobody(school: Stack, pupil: Pupil) -> None:
     pupil.share = 1.0
     project_id = school.project("It knows", WITH_SPANS[:60])
-    school.connect(project_id, budget="36", audit=0.3, **SETTINGS)
-    annotate(school, project_id, 36, lambda _: None)
+    school.connect(project_id, budget="30", audit=0.34, **SETTINGS)
+    annotate(school, project_id, 30, lambda _: None)
     found, words = advice(school, project_id)
     assert found["verdict"] == "stop"
     assert found["sentence"].startswith(
