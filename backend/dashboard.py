@@ -38,14 +38,14 @@ class Fitted:
 def dashboard(item: ProjectReport) -> RenderableType:
     """All there is to say about a project, what matters most first."""
     parts: list[list[RenderableType]] = [
-        [_lines(problems(item))] if item.problem else [],
+        [_table_of(problem_lines(item))] if item.problem else [],
         [Text(item.advice.sentence, style="bold")] if item.advice.sentence else [],
-        [_lines(progress(item))],
+        [_table_of(progress_lines(item))],
         [*([_stages(item)] if item.stages else []), *(_job(job) for job in item.jobs)],
-        [_lines(quality(item))],
+        [_table_of(quality_lines(item))],
         [_labels(item.quality)] if item.quality.labels else [],
-        [_lines(model(item))],
-        [_lines((error.message, error.remedy) for error in item.errors[:3])] if item.errors else [],
+        [_table_of(model_lines(item))],
+        [_table_of((error.message, error.remedy) for error in item.errors[:3])] if item.errors else [],
     ]
     spaced: list[RenderableType] = []
     for part in filter(None, parts):
@@ -54,12 +54,12 @@ def dashboard(item: ProjectReport) -> RenderableType:
     return Panel(Group(*spaced), title=title, title_align="left", border_style="cyan")
 
 
-def problems(item: ProjectReport) -> list[tuple[str, str]]:
+def problem_lines(item: ProjectReport) -> list[tuple[str, str]]:
     """Name and value of each line; so with the following three."""
     return [("Problem", item.problem), ("What to do", item.remedy)]
 
 
-def progress(item: ProjectReport) -> list[tuple[str, str]]:
+def progress_lines(item: ProjectReport) -> list[tuple[str, str]]:
     served = f"{item.published} published as {item.version}" if item.version else "nothing published yet"
     return [
         ("State", item.state.replace("_", " ")),
@@ -69,11 +69,11 @@ def progress(item: ProjectReport) -> list[tuple[str, str]]:
     ]
 
 
-def quality(item: ProjectReport) -> list[tuple[str, str]]:
+def quality_lines(item: ProjectReport) -> list[tuple[str, str]]:
     return list(_quality(item))
 
 
-def model(item: ProjectReport) -> list[tuple[str, str]]:
+def model_lines(item: ProjectReport) -> list[tuple[str, str]]:
     spent = item.spending
     money = "" if spent.cost is None else f", cost {spent.cost:.4f}"
     lines = [
@@ -118,7 +118,7 @@ def _points(estimate: Estimate) -> str:
     return f"F1 {value:.1f} ({low:.1f} to {high:.1f})"
 
 
-def _lines(pairs: Iterable[tuple[str, RenderableType]]) -> Table:
+def _table_of(pairs: Iterable[tuple[str, RenderableType]]) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, value in pairs:
         table.add_row(Text(name, style="cyan"), value)
@@ -145,7 +145,7 @@ def _labels(quality: Quality) -> Table:
 
 
 def _job(job: JobProgress) -> RenderableType:
-    return _lines([(f"{job.doing} {job.done} of {job.total}", _bar(job.done, job.total))])
+    return _table_of([(f"{job.doing} {job.done} of {job.total}", _bar(job.done, job.total))])
 
 
 def _table(*columns: Column | str) -> Table:

@@ -53,10 +53,12 @@ class FakeLabelStudio:
         if self.fail_at == name:
             raise LabelStudioUnreachableError("Label Studio does not answer.")
 
-    def annotate(self, task_id: int, result: list[dict[str, Any]], *, cancelled: bool = False) -> None:
+    def annotate(
+        self, task_id: int, result: list[dict[str, Any]], *, cancelled: bool = False, by: int = 1
+    ) -> None:
         number = sum(map(len, self.annotations.values())) + 1
         stamp = f"2026-01-01T00:00:{number:02d}Z"
-        made = Annotation(number, result, stamp, stamp, cancelled, False, 1.0, 1)
+        made = Annotation(number, result, stamp, stamp, cancelled, False, 1.0, by)
         shown = self.predictions.get(self.known.model_version, {}).get(task_id)
         self.noted[number] = shown.result if shown else None
         self.annotations.setdefault(task_id, []).append(made)

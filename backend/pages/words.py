@@ -30,6 +30,7 @@ STAGE_WORDS: Final = {
     "similarity": "texts that the most other texts resemble",
     "uncertainty": "texts that help where nothing annotated is near",
     "coreset": "each time the text that is least like those before it",
+    "coreset-warm": "each time the text that is least like those before it",
     "votek": "texts that many others resemble, spread over the whole",
     "fast-votek": "texts that many others resemble, spread over the whole",
     "random": "drawn at random",

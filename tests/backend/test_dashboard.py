@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from backend import cli
 from backend.adapters.store import Store
-from backend.dashboard import Fitted, dashboard, progress, quality
+from backend.dashboard import Fitted, dashboard, progress_lines, quality_lines
 from backend.ports import NotedError
 from backend.usecases.figures import (
     Advice,
@@ -54,8 +54,8 @@ def shown(item: ProjectReport) -> str:
 
 
 def test_a_new_project_has_no_figures_yet(empty: ProjectReport) -> None:
-    assert dict(quality(empty)) == {"Suggestions": "no data yet"}
-    assert dict(progress(empty))["Page"] == "http://localhost:9090/projects/7"
+    assert dict(quality_lines(empty)) == {"Suggestions": "no data yet"}
+    assert dict(progress_lines(empty))["Page"] == "http://localhost:9090/projects/7"
     assert "Problem" not in shown(empty)
 
 

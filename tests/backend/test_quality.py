@@ -219,15 +219,19 @@ def test_a_task_tells_what_was_changed(tools: Tools, store: Store, label_studio:
     assert all(shown.similarity is not None for shown in waiting.demonstrations)
 
 
-def test_contradictions_are_listed(tools: Tools, label_studio: AnyLabelStudio) -> None:
-    for task_id, label in ((100, "Fruit"), (110, "Animal")):
-        label_studio.annotate(task_id, gold(label_studio, TASKS[task_id]["text"], ("apple", label)))
+@pytest.mark.parametrize(("second", "kind"), [(1, "over time"), (2, "between annotators")])
+def test_contradictions_are_listed(
+    tools: Tools, label_studio: AnyLabelStudio, second: int, kind: str
+) -> None:
+    for task_id, label, annotator in ((100, "Fruit", 1), (110, "Animal", second)):
+        marked = gold(label_studio, TASKS[task_id]["text"], ("apple", label))
+        label_studio.annotate(task_id, marked, by=annotator)
     receive(tools, Event("ANNOTATION_CREATED", PROJECT))
     settle(tools)
     [found] = inconsistencies(tools, PROJECT, 10)
     assert (found.words, found.kind, found.first.label, found.second.label) == (
         "apple",
-        "over time",
+        kind,
         "Fruit",
         "Animal",
     )

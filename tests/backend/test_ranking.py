@@ -14,7 +14,7 @@ from allabel_core.errors import InvalidInputError, MissingExtraError, Unreachabl
 from allabel_core.similarity.tokenize import tokenize
 from backend import cli, worker
 from backend.adapters.store import Store
-from backend.dashboard import rows
+from backend.dashboard import model_lines
 from backend.errors import SettingsError
 from backend.ports import ProjectSettings
 from backend.settings import Settings, read_settings
@@ -119,14 +119,14 @@ def test_labels_with_few_demonstrations_are_reported(store: Store) -> None:
     texts = {n: f"one pear of basket {n}" for n in range(1, 21)}
     label_studio = AnyLabelStudio({n: {"text": text} for n, text in texts.items()})
     tools = connected(make_tools(store, label_studio, None, k=2))
-    assert "Rare labels" not in dict(rows(report(tools, PROJECT)))
+    assert "Rare labels" not in dict(model_lines(report(tools, PROJECT)))
     for task_id in (1, 2):
         label_studio.annotate(task_id, gold(label_studio, texts[task_id], ("pear", "Fruit")))
     store.mark_dirty(PROJECT, "annotations")
     settle(tools)
     found = report(tools, PROJECT)
     assert found.scarce_labels == {"Animal": 0}
-    assert dict(rows(found))["Rare labels"].startswith("Animal in 0 annotated tasks")
+    assert dict(model_lines(found))["Rare labels"].startswith("Animal in 0 annotated tasks")
 
 
 @pytest.mark.parametrize("address", ["localhost:8786", "http://localhost:8786", "tcp://localhost"])

@@ -24,7 +24,7 @@ from allabel_core.confidence import Calibration
 from allabel_core.prompting import Prompt
 from allabel_core.types import Document, Span
 from backend.adapters.store import Store
-from backend.dashboard import rows
+from backend.dashboard import model_lines
 from backend.labeling.results import region_id
 from backend.ports import Answer, StoredDemonstration, Suggestion
 from backend.usecases.calibration import calibration_error, learn_calibrations, present, stored_calibrations
@@ -142,7 +142,7 @@ def test_the_projects_own_history_calibrates(store: Store) -> None:
     found = report(tools, PROJECT)
     assert found.confidence.judged == 120
     assert found.confidence.error == pytest.approx(0.4)
-    assert ("Confidence", "off by 0.40 on average, over 120 spans") in rows(found)
+    assert ("Confidence", "off by 0.40 on average, over 120 spans") in model_lines(found)
 
 
 def test_a_calibration_is_refitted_when_the_history_has_grown_by_a_tenth(store: Store) -> None:
@@ -193,8 +193,8 @@ def test_answers_and_rejections_are_counted_by_reason(store: Store) -> None:
     assert found.unreadable == {"truncated": 1, "not_json": 1, "empty": 1}
     assert found.rejected == {"not_found": 1, "unknown_label": 1, "malformed": 1, "repeated": 1}
     assert store.suggestions(PROJECT, [1])[1].rejected == {"not_found": 1, "unknown_label": 1}
-    shown = dict(rows(found))
-    assert shown["Answers"] == "6 read; 1 empty, 1 not json, 1 truncated unreadable"
+    shown = dict(model_lines(found))
+    assert shown["Answers"] == "6 read; unreadable: 1 empty, 1 not json, 1 truncated"
     assert shown["Not shown"] == "1 malformed, 1 not found, 1 repeated, 1 unknown label"
 
 

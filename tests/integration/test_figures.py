@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
+import signal
 import statistics
 import subprocess
 import sys
+import termios
 from typing import Any
 
 import httpx
@@ -135,3 +139,28 @@ def test_the_terminal_shows_the_same(stack: Stack, project: int) -> None:
         "Too early to tell",
     ):
         assert words in shown.stdout
+
+
+def test_the_dashboard_stays_until_ctrl_c_and_fits_the_terminal(stack: Stack, project: int) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (12, 60))
+    command = [sys.executable, "-m", "backend.cli", "status", str(project), "--watch"]
+    environment = {**os.environ, **stack.environment, "TERM": "xterm"}
+    for name in ("COLUMNS", "LINES"):
+        environment.pop(name, None)
+    watching = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while b"more lines" not in shown:
+            ready, _, _ = select.select([ours], [], [], 60)
+            assert ready, shown
+            shown += os.read(ours, 65536)
+    finally:
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(20) == 0
+        os.close(ours)
+    assert b"Too early to tell" in shown
+    assert b"Figures" in shown
