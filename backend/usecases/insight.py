@@ -26,6 +26,8 @@ from .review import look_for_errors
 from .tools import Tools
 
 STAGES = ("diversity", "similarity", "uncertainty")
+STAGE_OF = {"coreset-warm": "coreset", "fast-votek": "votek"}
+"""Of strategies whose only stage bears another name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def _stages(
             left -= done[stage]
         names = list(STAGES)
     else:
-        names = [strategy]
+        names = [STAGE_OF.get(strategy, strategy)]
     done[names[-1]] = done.get(names[-1], 0) + left
     names += [name for name in dict.fromkeys(entry.stage for entry in queue) if name not in (*names, AUDIT)]
     if audit:

@@ -26,6 +26,7 @@ from backend.usecases.connect import register
 from backend.usecases.consistency import inconsistencies
 from backend.usecases.events import Event, receive
 from backend.usecases.explain import explain_queue, explain_task
+from backend.usecases.figures import StageProgress
 from backend.usecases.finish import finish
 from backend.usecases.predict import predict
 from backend.usecases.report import report
@@ -186,6 +187,16 @@ def test_suggestions_that_nobody_was_asked_for_are_not_counted(
     [error] = found.errors
     assert error.message == "Nothing answers."
     assert "address" in error.remedy
+
+
+@pytest.mark.parametrize(("strategy", "stage"), [("coreset-warm", "coreset"), ("fast-votek", "votek")])
+def test_a_strategy_with_another_ones_stage_is_one_stage(
+    store: Store, label_studio: AnyLabelStudio, strategy: str, stage: str
+) -> None:
+    model = FullModel(spot_fruits)
+    tools = connected(make_tools(store, label_studio, model, budget="6", window=2, strategy=strategy))
+    annotate(tools, label_studio, 1)
+    assert report(tools, PROJECT).stages == [StageProgress(stage, 1, 2, 3)]
 
 
 def test_advice_waits_for_twenty_demonstrations(
