@@ -262,6 +262,7 @@ def test_an_unusable_label_config_is_said_and_does_no_harm(
     assert sync(tools, PROJECT)
     assert tools.store.fact(PROJECT, "state") == "degraded"
     assert "<Labels" in (tools.store.fact(PROJECT, "problem") or "")
+    assert tools.store.fact(PROJECT, "title") == label_studio.known.title
     assert tools.store.dirty(PROJECT)[0]
 
 

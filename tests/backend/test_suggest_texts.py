@@ -21,14 +21,17 @@ from projects import (
 )
 
 from allabel_core.chunking import estimate_tokens
+from allabel_core.errors import MissingExtraError
 from allabel_core.prompting import LabelSet, Prompt, build_prompt, prompt_tokens
 from allabel_core.types import Document, Relation, Span
 from backend.adapters.store import Store
 from backend.errors import LabelStudioUnreachableError
+from backend.usecases.connect import register
 from backend.usecases.events import Event, receive
 from backend.usecases.preannotator import passages
 from backend.usecases.predict import predict
 from backend.usecases.report import report
+from backend.usecases.suggest import suggest
 from backend.usecases.sync import sync
 
 TWO_TAGS = (
@@ -356,3 +359,27 @@ def test_the_http_process_never_imports_torch() -> None:
     heavy = "{'torch', 'sentence_transformers'}"
     code = f"import sys, backend.app, backend.cli; sys.exit(len({heavy} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_a_worker_without_sentence_embeddings_says_so_and_leaves_the_tasks_to_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from backend.usecases import encoder
+
+    def missing() -> None:
+        raise MissingExtraError("sentence_transformers is not installed")
+
+    monkeypatch.setattr(encoder, "load_model", missing)
+    label_studio = AnyLabelStudio({n: {"text": text} for n, text in CORPUS.items()})
+    label_studio.annotate(1, gold(label_studio, CORPUS[1]))
+    tools = connected(make_tools(store, label_studio, FullModel(spot_fruits)))
+    assert store.fact(PROJECT, "state") == "ready"
+    register(tools, PROJECT, backend_url="", extra_params={"retrieval": "sbert"})
+    for work in (sync, suggest):
+        store.set_facts(PROJECT, state="ready", problem="", remedy="")
+        store.replace_wanted(PROJECT, [2])
+        work(tools, PROJECT)
+        assert store.fact(PROJECT, "state") == "degraded"
+        assert store.fact(PROJECT, "problem") == "sentence_transformers is not installed"
+        assert "beside every worker" in (store.fact(PROJECT, "remedy") or "")
+        assert store.wanted(PROJECT) == [2]
