@@ -1,4 +1,4 @@
-"""Every page of a project with 100,000 tasks costs less than a second of processor time."""
+"""Every page of a project with 100,000 tasks costs less than a quarter of a second."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _fill(store: Store) -> None:
     store.save_computed(PROJECT, review.NAME, json.dumps(rows).encode())
 
 
-def test_no_page_costs_a_second(client: TestClient) -> None:
+def test_no_page_costs_a_quarter_of_a_second(client: TestClient) -> None:
     pages = ("", "/queue", "/tasks/5", "/tasks/5000", "/map", "/map/points", "/consistency", "/review")
     seconds = {}
     for page in pages:
@@ -80,4 +80,4 @@ def test_no_page_costs_a_second(client: TestClient) -> None:
         assert client.get(f"/projects/1{page}").status_code == 200
         seconds[page] = time.process_time() - started
     print({page: round(each, 3) for page, each in seconds.items()})
-    assert max(seconds.values()) < 1
+    assert max(seconds.values()) < 0.25
