@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from allabel_core.selection.datatypes import Pick
-from allabel_core.similarity.base import Similarity
+from allabel_core.similarity.base import Farthest, FindsFarthest, Similarity
 from allabel_core.types import BoolArray, FloatArray, IntArray, Reason
 
 STAGE = "diversity"
@@ -27,12 +27,12 @@ class HasRoughColumns(Similarity, Protocol):
         """(n,): S[:, d], roughly."""
 
 
-class Farthest(NamedTuple):
-    """A text, how similar its most similar chosen text is, and which that is."""
+@runtime_checkable
+class MayCompareLazily(Similarity, Protocol):
+    """A similarity that may have a quicker ``ClosestChosen`` of its own."""
 
-    text: int
-    max_similarity_to_chosen: float
-    nearest: int
+    def closest_chosen(self) -> FindsFarthest | None:
+        """With nothing chosen yet."""
 
 
 class ClosestChosen:
@@ -126,7 +126,12 @@ def pick_diverse(
     return picks
 
 
-def _closest_chosen(similarity: Similarity, chosen: Sequence[int]) -> ClosestChosen | RoughlyClosestChosen:
+def _closest_chosen(similarity: Similarity, chosen: Sequence[int]) -> FindsFarthest:
+    lazily = similarity.closest_chosen() if isinstance(similarity, MayCompareLazily) else None
+    if lazily is not None:
+        for d in chosen:
+            lazily.add(d)
+        return lazily
     if isinstance(similarity, HasRoughColumns):
         return RoughlyClosestChosen(similarity, chosen)
     return ClosestChosen(similarity, chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,6 +13,15 @@ from allabel_core.similarity.base import Similarity
 from allabel_core.types import BoolArray, FloatArray, IntArray
 
 STAGE = "uncertainty"
+
+
+@runtime_checkable
+class FindsWorstServed(Similarity, Protocol):
+    """A similarity that need not look up every query's best to know which are the worst."""
+
+    def worst_served(self, count: int, queries: IntArray, candidates: BoolArray) -> IntArray:
+        """The ``count`` queries whose most similar candidate is least similar, worst first, ties by the
+        earlier query."""
 
 
 def weak_points(
@@ -33,6 +43,8 @@ def weak_points(
         return queries[np.argsort(-weakness[queries], kind="stable")[:count]]
     in_corpus = np.zeros(len(similarity), dtype=np.bool_)
     in_corpus[list(corpus)] = True
+    if weakness is None and isinstance(similarity, FindsWorstServed):
+        return similarity.worst_served(count, queries, in_corpus)
     best = similarity.neighbours(1, queries=queries, candidates=in_corpus).similarities[:, 0]
     order = best if weakness is None else _ranks(best) + _ranks(-weakness[queries])
     return queries[np.argsort(order, kind="stable")[:count]]

@@ -12,7 +12,63 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from allabel_core.similarity._pair_kernels import (
+    column_by_rows,
+    farthest,
+    first_listed,
+    meet,
+    raise_lists,
+    row_sums,
+    score_pairs,
+)
+from allabel_core.similarity._word_kernels import count_words
+
+# One namespace for those who call them.
+__all__ = [
+    "add_column",
+    "column_by_rows",
+    "count_postings",
+    "count_texts",
+    "count_words",
+    "exact_rows",
+    "farthest",
+    "fill_tiles",
+    "first_listed",
+    "frequent_counts",
+    "meet",
+    "raise_lists",
+    "row_sums",
+    "scan_tile",
+    "score_block",
+    "score_pairs",
+    "scores_to_others",
+    "turn_rows",
+    "weigh",
+]
+
 _CHUNK = 64
+
+
+@njit(nogil=True, cache=True)
+def weigh(starts, terms, counts, weights, saturation, scale, impacts):
+    """impacts = weight x (count x ``scale`` / (count + the text's ``saturation``))."""
+    for d in range(len(starts) - 1):
+        for j in range(starts[d], starts[d + 1]):
+            count = np.float64(counts[j])
+            impacts[j] = weights[np.uint32(terms[j])] * (count * scale / (count + saturation[d]))
+
+
+@njit(nogil=True, cache=True)
+def scores_to_others(starts, terms, counts, impacts, n_terms, out):
+    """out[q] = sum over d != q of S[q, d], linear in the impacts: summed once, they serve all queries."""
+    of_terms = np.zeros(n_terms)
+    for j in range(len(terms)):
+        of_terms[np.uint32(terms[j])] += impacts[j]
+    for q in range(len(starts) - 1):
+        total = 0.0
+        for j in range(starts[q], starts[q + 1]):
+            total += counts[j] * (of_terms[np.uint32(terms[j])] - impacts[j])
+        out[q] = total
 
 
 @njit(nogil=True, cache=True)
@@ -30,6 +86,41 @@ def turn_rows(starts, terms, counts, impacts, pointers, documents, out_counts, o
             out_counts[p] = counts[j]
             out_impacts[p] = impacts[j]
             place[terms[j]] += 1
+
+
+@njit(nogil=True, cache=True)
+def count_texts(starts, terms, documents, out):
+    """out[term] += how many of the documents have the term."""
+    for d in documents:
+        for j in range(starts[d], starts[d + 1]):
+            out[np.uint32(terms[j])] += 1
+
+
+@njit(nogil=True, cache=True)
+def score_block(starts, terms, counts, impacts, n_terms, queries, documents, out):
+    """out[i, j] += S[queries[i], documents[j]], along the documents' own postings."""
+    ends = np.zeros(n_terms + 1, dtype=np.int64)
+    for d in documents:
+        for j in range(starts[d], starts[d + 1]):
+            ends[terms[j] + 1] += 1
+    for term in range(n_terms):
+        ends[term + 1] += ends[term]
+    begins = ends[:-1]
+    places = np.empty(ends[-1], dtype=np.int32)
+    values = np.empty(ends[-1])
+    ends = begins.copy()
+    for i in range(len(documents)):
+        for j in range(starts[documents[i]], starts[documents[i] + 1]):
+            p = ends[terms[j]]
+            places[p] = i
+            values[p] = impacts[j]
+            ends[terms[j]] += 1
+    for i in range(len(queries)):
+        row = out[i]
+        for j in range(starts[queries[i]], starts[queries[i] + 1]):
+            count = np.float64(counts[j])
+            for p in range(begins[terms[j]], ends[terms[j]]):
+                row[places[p]] += count * values[p]
 
 
 @njit(nogil=True, cache=True)
@@ -129,26 +220,6 @@ def _insert(best, found, score, document):
     found[place] = document
 
 
-# The order of additions may change: it is far below what similarities are rounded to.
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
-def score_pairs(starts, terms, counts, impacts, n_terms, queries, documents, out):
-    """Exact S[queries[i], documents[i, j]] in float64; 0 where the document is -1."""
-    asked = np.zeros(n_terms, dtype=np.float64)
-    for row in range(len(queries)):
-        q = queries[row]
-        for j in range(starts[q], starts[q + 1]):
-            asked[terms[j]] = counts[j]
-        for i in range(documents.shape[1]):
-            d = documents[row, i]
-            total = 0.0
-            if d >= 0:
-                for j in range(starts[d], starts[d + 1]):
-                    total += asked[terms[j]] * impacts[j]
-            out[row, i] = total
-        for j in range(starts[q], starts[q + 1]):
-            asked[terms[j]] = 0.0
-
-
 @njit(nogil=True, cache=True)
 def exact_rows(starts, terms, counts, pointers, documents, impacts, queries, allowed, scale, found, values):
     """Each query's best allowed documents by value rounded to 1 / ``scale``, ties by the lower index.
@@ -183,129 +254,8 @@ def exact_rows(starts, terms, counts, pointers, documents, impacts, queries, all
 
 
 @njit(nogil=True, cache=True)
-def row_sums(starts, terms, counts, values, out):
-    """out[i] = sum over the terms of text i of count x value of the term."""
-    for i in range(len(starts) - 1):
-        for j in range(starts[i], starts[i + 1]):
-            out[i] += counts[j] * values[terms[j]]
-
-
-@njit(nogil=True, cache=True)
-def insert_sorted(queries, documents, values, scale, left_out, found, compared, unrounded):
-    """Insert (query, document, value) where the rounded value is above ``left_out``, best first.
-
-    What falls off the end of a list raises its ``left_out``.
-    """
-    last = found.shape[1] - 1
-    for i in range(len(queries)):
-        q, d, value = queries[i], documents[i], values[i]
-        if d < 0 or d == q or value <= left_out[q]:
-            continue
-        key = np.rint(value * scale) / scale
-        place = last + 1
-        while place > 0 and _precedes(key, d, compared[q, place - 1], found[q, place - 1]):
-            place -= 1
-        if place > last:
-            left_out[q] = max(left_out[q], key)
-            continue
-        if found[q, last] >= 0:
-            left_out[q] = max(left_out[q], compared[q, last])
-        for later in range(last, place, -1):
-            found[q, later] = found[q, later - 1]
-            compared[q, later] = compared[q, later - 1]
-            unrounded[q, later] = unrounded[q, later - 1]
-        found[q, place] = d
-        compared[q, place] = key
-        unrounded[q, place] = value
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _precedes(key, document, other_key, other_document):
-    return other_document < 0 or key > other_key or (key == other_key and document < other_document)
-
-
-@njit(nogil=True, cache=True)
 def add_column(starts, terms, impacts, pointers, documents, counts, d, out):
     """out += S[:, d]: for each term of d, its impact times its count in every text that has it."""
     for j in range(starts[d], starts[d + 1]):
         for p in range(pointers[terms[j]], pointers[terms[j] + 1]):
             out[documents[p]] += counts[p] * impacts[j]
-
-
-@njit(nogil=True, cache=True)
-def count_words(codes, ends, is_word):
-    """Distinct words of each text, numbered as first seen.
-
-    :param codes: uint32 code points of all texts, one after the other. ``ends``: int64 (texts,).
-    :param is_word: bool, by code point.
-    :returns: (starts, words, counts) of the rows, and where each word was first seen: (place, length).
-    """
-    tokens = 0
-    inside = False
-    for code in codes:
-        now = is_word[code]
-        if now and not inside:
-            tokens += 1
-        inside = now
-    slots = 16
-    while slots < 2 * tokens:
-        slots *= 2
-    table = np.full(slots, -1, dtype=np.int32)
-    hashes = np.empty(tokens, dtype=np.uint64)
-    places = np.empty(tokens, dtype=np.int64)
-    lengths = np.empty(tokens, dtype=np.int64)
-    last_text = np.full(tokens, -1, dtype=np.int64)
-    row_place = np.empty(tokens, dtype=np.int64)
-    starts = np.zeros(len(ends) + 1, dtype=np.int64)
-    words = np.empty(tokens, dtype=np.int32)
-    counts = np.empty(tokens, dtype=np.int32)
-    seen = 0
-    filled = 0
-    i = 0
-    for text in range(len(ends)):
-        while i < ends[text]:
-            if not is_word[codes[i]]:
-                i += 1
-                continue
-            begin = i
-            code_hash = np.uint64(14695981039346656037)
-            while i < ends[text] and is_word[codes[i]]:
-                code_hash = (code_hash ^ np.uint64(codes[i])) * np.uint64(1099511628211)
-                i += 1
-            slot = _slot(table, hashes, places, lengths, codes, code_hash, begin, i - begin)
-            word = table[slot]
-            if word < 0:
-                word = seen
-                table[slot] = word
-                hashes[word] = code_hash
-                places[word] = begin
-                lengths[word] = i - begin
-                seen += 1
-            if last_text[word] != text:
-                last_text[word] = text
-                row_place[word] = filled
-                words[filled] = word
-                counts[filled] = 0
-                filled += 1
-            counts[row_place[word]] += 1
-        starts[text + 1] = filled
-    return starts, words[:filled].copy(), counts[:filled].copy(), places[:seen].copy(), lengths[:seen].copy()
-
-
-@njit(nogil=True, cache=True)
-def _slot(table, hashes, places, lengths, codes, code_hash, begin, length):
-    mask = np.uint64(len(table) - 1)
-    # The multiplication leaves the low bits least mixed; fold the high ones in.
-    slot = (code_hash ^ (code_hash >> np.uint64(29))) & mask
-    while table[slot] >= 0:
-        word = table[slot]
-        if hashes[word] == code_hash and lengths[word] == length:
-            same = True
-            for i in range(length):
-                if codes[places[word] + i] != codes[begin + i]:
-                    same = False
-                    break
-            if same:
-                break
-        slot = (slot + np.uint64(1)) & mask
-    return slot

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeAlias
 
 from allabel_core.types import BoolArray, FloatArray, IntArray
 
@@ -18,6 +19,28 @@ class Neighbours(NamedTuple):
     indices: IntArray
     similarities: FloatArray
     unrounded: FloatArray
+
+
+class Farthest(NamedTuple):
+    """A text, how similar its most similar chosen text is, and which that is."""
+
+    text: int
+    max_similarity_to_chosen: float
+    nearest: int
+
+
+class FindsFarthest(Protocol):
+    """What knows, as texts are chosen, which of the others is least similar to all of them."""
+
+    def add(self, d: int) -> None:
+        """Count text d among the chosen."""
+
+    def farthest(self, available: BoolArray) -> Farthest:
+        """The available text least similar to all chosen ones, ties by the lower index."""
+
+
+Floor: TypeAlias = Callable[[int], FloatArray | None]
+"""Of a text d, (n,) numbers that S[:, d] are not below, or None where nothing is known."""
 
 
 class Similarity(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,13 +12,14 @@ import numpy as np
 from scipy import sparse
 
 from allabel_core.errors import MissingExtraError
-from allabel_core.similarity.accelerate import Engine, default_threads, in_threads, kernels
-from allabel_core.similarity.base import Neighbours
+from allabel_core.similarity.accelerate import Engine, default_threads, kernels
+from allabel_core.similarity.base import Floor, Neighbours
+from allabel_core.similarity.bm25_closest import LazilyClosestChosen
 from allabel_core.similarity.bm25_index import Bm25Index, Bm25Parameters, Postings
 from allabel_core.similarity.bm25_neighbours import compiled_neighbours, exact_neighbours
-from allabel_core.similarity.bm25_update import carried_lists
+from allabel_core.similarity.bm25_update import Update
 from allabel_core.similarity.counts import TermCounts, chosen_rows, count_terms, joined_rows
-from allabel_core.similarity.remembering import WIDTH, Lists
+from allabel_core.similarity.remembering import MOST_UNKNOWN, Lists, first_listed
 from allabel_core.similarity.tokenize import Tokenizer, tokenize
 from allabel_core.similarity.topk import best_of_rows, no_neighbours, rounded
 from allabel_core.types import BoolArray, FloatArray, IntArray
@@ -28,8 +29,6 @@ logger = logging.getLogger(__name__)
 _BLOCK_VALUES = 4_000_000
 # Loading the compiled kernels takes longer than the plain path does for fewer texts.
 _COMPILED_FROM = 2_000
-# A carried list with fewer texts than this is made anew: stages leave some of them out.
-SHORTEST = 4
 
 
 class Bm25:
@@ -64,11 +63,12 @@ class Bm25:
         self.decimals = decimals
         self._compiled = _use_compiled(engine, len(texts))
         self._threads = default_threads() if threads is None else threads
+        self._columns_by_rows = 0
         self._hold(count_terms(texts, tokenizer, kernels=self._kernels, threads=self._threads))
 
     def _hold(self, rows: TermCounts) -> None:
         self._vocabulary = rows.vocabulary
-        self._index = Bm25Index.build(rows, self._parameters)
+        self._index = Bm25Index.build(rows, self._parameters, self._kernels)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what follows from the index, so that other processes are sent no more than that."""
@@ -76,13 +76,13 @@ class Bm25:
         return {name: value for name, value in self.__dict__.items() if name not in derived}
 
     def replaced(self, texts: Sequence[str], origin: IntArray) -> Bm25:
-        """The same over ``texts``, of which only the new ones are tokenised.
+        """The same over ``texts``, of which only the new ones are tokenised; the vocabulary is shared.
 
         :param origin: (len(texts),) index that each text has in this pool, -1 for new texts.
         """
         kept, added = np.flatnonzero(origin >= 0), np.flatnonzero(origin < 0)
         index = self._index
-        known = TermCounts(index.starts, index.terms, index.counts.astype(np.int32), self._vocabulary)
+        known = TermCounts(index.starts, index.terms, index.counts, self._vocabulary)
         new = count_terms(
             [texts[i] for i in added], self._tokenizer, known=self._vocabulary, kernels=self._kernels
         )
@@ -93,6 +93,8 @@ class Bm25:
         replaced = copy.copy(self)
         replaced.__dict__ = self.__getstate__()
         replaced._hold(rows)
+        # Turning the rows round, for quicker columns, takes as long as a dozen slow ones.
+        replaced._columns_by_rows = MOST_UNKNOWN
         return replaced
 
     def carried_lists(self, old: Bm25, lists: Lists, origin: IntArray) -> Lists | None:
@@ -102,30 +104,57 @@ class Bm25:
         """
         if self._kernels is None or not (self._positive and old._positive):
             return None
-        added = np.flatnonzero(origin < 0)
-        columns = in_threads(self.unrounded_column, added.tolist(), self._threads)
-        carried = carried_lists(
-            old._index,
-            self._index,
-            lists,
-            origin=origin,
-            new_columns=np.array(columns).reshape(len(added), len(self)),
-            k1=self._parameters.k1,
-            decimals=self.decimals,
-            kernels=self._kernels,
-            threads=self._threads,
+        return self._update(old, origin).lists(lists)
+
+    def floors(self, old: Bm25, columns: Mapping[int, FloatArray], origin: IntArray) -> dict[int, FloatArray]:
+        """By index here, what the columns are not below, from those ``columns`` of ``old``.
+
+        :param origin: as for ``replaced``.
+        """
+        if self._kernels is None or not (self._positive and old._positive):
+            return {}
+        return self._update(old, origin).floors(columns)
+
+    def _update(self, old: Bm25, origin: IntArray) -> Update:
+        return Update(old._index, self._index, origin, self._parameters.k1, self.decimals, self._kernels)
+
+    def first_listed(
+        self, lists: Lists, k: int, queries: IntArray, candidates: BoolArray
+    ) -> tuple[Neighbours, BoolArray]:
+        """The first k listed candidates, and for which queries no other belongs among them.
+
+        Scores stale ones that may be an answer, and leaves them in ``lists`` scored.
+        """
+        if self._kernels is None:
+            return first_listed(lists, k, queries, candidates)
+        found, complete = no_neighbours(len(queries), k), np.zeros(len(queries), dtype=np.bool_)
+        self._kernels.first_listed(
+            *self._index.scored,
+            *lists.neighbours,
+            lists.stale,
+            lists.left_out,
+            queries,
+            candidates,
+            10.0**self.decimals,
+            *found,
+            complete,
         )
-        short = np.flatnonzero(
-            (carried.neighbours.indices[:, SHORTEST - 1] < 0) & (carried.left_out > -np.inf)
-        )
-        asked = self.neighbours(WIDTH, queries=short)
-        for whole, piece in zip(carried.neighbours, asked, strict=True):
-            whole[short] = piece
-        carried.left_out[short] = asked.similarities[:, -1]
-        logger.debug(
-            "neighbour lists: %d new texts, %d of %d lists made anew", len(added), len(short), len(self)
-        )
-        return carried
+        return found, complete
+
+    def pairs(self, queries: IntArray, documents: IntArray) -> FloatArray:
+        """(len(queries),): S[queries[i], documents[i]]."""
+        if self._kernels is None:
+            products = self._frequencies[queries].multiply(self._impacts[documents])
+            return rounded(np.asarray(products.sum(axis=1)).ravel(), self.decimals)
+        scores = np.empty((len(queries), 1))
+        self._kernels.score_pairs(*self._index.scored, queries, documents[:, None], scores)
+        return rounded(scores[:, 0], self.decimals)
+
+    def lazily_closest(self, floor: Floor) -> LazilyClosestChosen | None:
+        """See ``Rememberable``; None without the compiled kernels."""
+        if self._kernels is None:
+            return None
+        return LazilyClosestChosen(self._index, floor, self.decimals, self._kernels)
 
     def __len__(self) -> int:
         return len(self._index)
@@ -154,7 +183,8 @@ class Bm25:
     def scores(self, text: str) -> FloatArray:
         """(n,): S[text, .] for a text that need not be in the pool, rounded."""
         found = [self._vocabulary.get(token) for token in self._tokenizer(text)]
-        known = np.array([term for term in found if term is not None], dtype=np.int64)
+        size = len(self._index.term_weights)
+        known = np.array([term for term in found if term is not None and term < size], dtype=np.int64)
         total = np.zeros(len(self))
         pointers, documents, _, impacts = self._postings
         for term, count in zip(*np.unique(known, return_counts=True), strict=True):
@@ -163,39 +193,48 @@ class Bm25:
         return rounded(total, self.decimals)
 
     def mean_to_others(self) -> FloatArray:
-        if len(self) < 2:
-            return np.zeros(len(self))
-        # Linear in the impacts: one product serves all queries.
+        n = len(self)
+        if n < 2:
+            return np.zeros(n)
         index = self._index
-        of_terms = np.bincount(index.terms, weights=index.impacts, minlength=len(index.term_weights))
-        totals = index.row_sums(index.counts * of_terms[index.terms])
-        return rounded((totals - self._unrounded_self_similarity()) / (len(self) - 1), self.decimals)
+        if self._kernels is None:
+            # Linear in the impacts: one product serves all queries.
+            of_terms = np.bincount(index.terms, weights=index.impacts, minlength=len(index.term_weights))
+            totals = index.row_sums(index.counts * (of_terms[index.terms] - index.impacts))
+        else:
+            totals = np.empty(n)
+            self._kernels.scores_to_others(*index.scored, totals)
+        return rounded(totals / (n - 1), self.decimals)
 
     def column(self, d: int) -> FloatArray:
-        return rounded(self.unrounded_column(d), self.decimals)
-
-    def unrounded_column(self, d: int) -> FloatArray:
-        """(n,): S[:, d]."""
         index = self._index
         if self._kernels is None:
             impacts = np.zeros(len(index.term_weights))
             part = slice(index.starts[d], index.starts[d + 1])
             impacts[index.terms[part]] = index.impacts[part]
-            product: FloatArray = self._frequencies @ impacts
-            return product
+            return rounded(self._frequencies @ impacts, self.decimals)
         total = np.zeros(len(self))
-        pointers, documents, counts, _ = self._postings
-        self._kernels.add_column(
-            index.starts, index.terms, index.impacts, pointers, documents, counts, d, total
-        )
-        return total
+        if self._columns_by_rows > 0:
+            self._columns_by_rows -= 1
+            self._kernels.column_by_rows(*index.scored, d, total)
+        else:
+            pointers, documents, counts, _ = self._postings
+            self._kernels.add_column(
+                index.starts, index.terms, index.impacts, pointers, documents, counts, d, total
+            )
+        return rounded(total, self.decimals)
 
     def block(self, queries: IntArray, documents: IntArray | None = None) -> FloatArray:
+        if self._kernels is not None and documents is not None:
+            scores = np.zeros((len(queries), len(documents)))
+            self._kernels.score_block(*self._index.scored, queries, documents, scores)
+            return rounded(scores, self.decimals)
         impacts = self._impacts if documents is None else self._impacts[documents]
         return rounded((self._frequencies[queries] @ impacts.T).toarray(), self.decimals)
 
     def self_similarity(self) -> FloatArray:
-        return rounded(self._unrounded_self_similarity(), self.decimals)
+        index = self._index
+        return rounded(index.row_sums(index.counts * index.impacts), self.decimals)
 
     def neighbours(
         self, k: int, *, queries: IntArray | None = None, candidates: BoolArray | None = None
@@ -204,25 +243,29 @@ class Bm25:
         candidates = np.ones(len(self), dtype=np.bool_) if candidates is None else candidates
         if self._kernels is None:
             return self._plain_neighbours(k, queries, np.flatnonzero(candidates))
-        if not self._positive:
+
+        def exact(part: IntArray) -> Neighbours:
             return exact_neighbours(
                 self._index,
                 self._postings,
                 k,
-                queries=queries,
+                queries=part,
                 candidates=candidates,
                 decimals=self.decimals,
                 kernels=self._kernels,
             )
+
+        if not self._positive:
+            return exact(queries)
         return compiled_neighbours(
             self._index,
-            self._postings,
             k,
             queries=queries,
             candidates=candidates,
             decimals=self.decimals,
             kernels=self._kernels,
             threads=self._threads,
+            exact=exact,
         )
 
     def _plain_neighbours(self, k: int, queries: IntArray, documents: IntArray) -> Neighbours:
@@ -236,9 +279,6 @@ class Bm25:
             for whole, piece in zip(found, best, strict=True):
                 whole[start : start + step] = piece
         return found
-
-    def _unrounded_self_similarity(self) -> FloatArray:
-        return self._index.row_sums(self._index.counts * self._index.impacts)
 
 
 def _use_compiled(engine: Engine, texts: int) -> bool:

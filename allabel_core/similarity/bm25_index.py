@@ -41,26 +41,35 @@ class Bm25Index:
 
     starts: IntArray
     terms: Int32Array
-    counts: FloatArray
+    counts: Int32Array
     impacts: FloatArray
     term_weights: FloatArray
     average_length: float
 
     @classmethod
-    def build(cls, rows: TermCounts, parameters: Bm25Parameters) -> Bm25Index:
+    def build(cls, rows: TermCounts, parameters: Bm25Parameters, kernels: Any | None = None) -> Bm25Index:
         """In rank_bm25's order of operations, so that impacts equal its own to the last bit."""
         k1, b, epsilon = parameters
         n = len(rows.starts) - 1
         lengths = rows.lengths()
         average_length = int(lengths.sum()) / n if lengths.any() else 1.0
         weights = term_weights(rows, epsilon)
-        counts = rows.counts.astype(np.float64)
-        saturation = np.repeat(k1 * (1 - b + b * lengths / average_length), np.diff(rows.starts))
-        impacts = weights[rows.terms] * (counts * (k1 + 1) / (counts + saturation))
-        return cls(rows.starts, rows.terms, counts, impacts, weights, average_length)
+        saturation = k1 * (1 - b + b * lengths / average_length)
+        if kernels is None:
+            of_entries = np.repeat(saturation, np.diff(rows.starts))
+            impacts = weights[rows.terms] * (rows.counts * (k1 + 1) / (rows.counts + of_entries))
+        else:
+            impacts = np.empty(len(rows.terms))
+            kernels.weigh(rows.starts, rows.terms, rows.counts, weights, saturation, k1 + 1, impacts)
+        return cls(rows.starts, rows.terms, rows.counts, impacts, weights, average_length)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    @property
+    def scored(self) -> tuple[IntArray, Int32Array, Int32Array, FloatArray, int]:
+        """What the kernels that score whole texts take first."""
+        return self.starts, self.terms, self.counts, self.impacts, len(self.term_weights)
 
     def matrix(self, values: npt.NDArray[np.generic]) -> sparse.csr_array:
         """(texts, terms) sparse, with ``values`` parallel to ``terms``."""
@@ -101,11 +110,12 @@ def term_weights(rows: TermCounts, epsilon: float) -> FloatArray:
     """
     n = len(rows.starts) - 1
     documents = np.bincount(rows.terms, minlength=len(rows.vocabulary))
-    frequencies, which = np.unique(documents, return_inverse=True)
-    by_frequency = [math.log(n - f + 0.5) - math.log(f + 0.5) if f else 0.0 for f in frequencies.tolist()]
-    weights: FloatArray = np.array(by_frequency, dtype=np.float64)[which]
+    by_frequency = np.zeros(n + 1)
+    for f in np.flatnonzero(np.bincount(documents)).tolist():
+        by_frequency[f] = math.log(n - f + 0.5) - math.log(f + 0.5) if f else 0.0
+    weights: FloatArray = by_frequency[documents]
     present = int(np.count_nonzero(documents))
     if present:
-        # Added one by one in first-seen order, as rank_bm25 does.
-        weights[weights < 0] = epsilon * (sum(weights.tolist()) / present)
+        # Added one by one in first-seen order, as rank_bm25 does; ``sum`` compensates from Python 3.12 on.
+        weights[weights < 0] = epsilon * (float(np.cumsum(weights)[-1]) / present)
     return weights

@@ -8,6 +8,7 @@ exactly instead. Why: docs/decisions/0003-fast-similarity.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -50,7 +51,11 @@ class Tiles:
 def build_tiles(index: Bm25Index, documents: IntArray, kernels: Any) -> Tiles:
     """Sort the documents' rare terms into tiles of postings, the frequent ones into a dense matrix."""
     n_terms = len(index.term_weights)
-    frequent = _frequent_terms(index, documents)
+    frequency = np.zeros(n_terms, dtype=np.int64)
+    kernels.count_texts(index.starts, index.terms, documents, frequency)
+    # So frequent that multiplying by their zeros is cheaper than following their postings.
+    frequent = np.flatnonzero(frequency > _FREQUENT * len(documents))
+    frequent = frequent[np.argsort(-frequency[frequent], kind="stable")[:_MOST_FREQUENT]]
     column = np.full(n_terms, -1, dtype=np.int32)
     column[frequent] = np.arange(len(frequent))
     pointers = np.zeros((-(-len(documents) // _TILE), n_terms + 1), dtype=np.int32)
@@ -65,19 +70,8 @@ def build_tiles(index: Bm25Index, documents: IntArray, kernels: Any) -> Tiles:
     return Tiles(documents, column, dense, pointers, offsets, weights, longest)
 
 
-def _frequent_terms(index: Bm25Index, documents: IntArray) -> IntArray:
-    """Terms so frequent that multiplying by their zeros is cheaper than following their postings."""
-    in_documents = np.zeros(len(index), dtype=np.bool_)
-    in_documents[documents] = True
-    kept = np.repeat(in_documents, np.diff(index.starts))
-    frequency = np.bincount(index.terms[kept], minlength=len(index.term_weights))
-    frequent = np.flatnonzero(frequency > _FREQUENT * len(documents))
-    return frequent[np.argsort(-frequency[frequent], kind="stable")[:_MOST_FREQUENT]]
-
-
 def compiled_neighbours(
     index: Bm25Index,
-    postings: Postings,
     k: int,
     *,
     queries: IntArray,
@@ -85,8 +79,12 @@ def compiled_neighbours(
     decimals: int,
     kernels: Any,
     threads: int,
+    exact: Callable[[IntArray], Neighbours],
 ) -> Neighbours:
-    """See ``Similarity.neighbours``; exact, needs term weights that are not negative."""
+    """See ``Similarity.neighbours``; exact, needs term weights that are not negative.
+
+    :param exact: what answers the same for queries that float32 leaves in doubt.
+    """
     documents = np.flatnonzero(candidates)
     if not len(queries) or not len(documents):
         return no_neighbours(len(queries), k)
@@ -97,16 +95,7 @@ def compiled_neighbours(
         result, certain = _rescored(index, tiles, part, best, found, k, decimals, kernels)
         doubtful = np.flatnonzero(~certain)
         if len(doubtful):
-            exact = exact_neighbours(
-                index,
-                postings,
-                k,
-                queries=part[doubtful],
-                candidates=candidates,
-                decimals=decimals,
-                kernels=kernels,
-            )
-            for whole, piece in zip(result, exact, strict=True):
+            for whole, piece in zip(result, exact(part[doubtful]), strict=True):
                 whole[doubtful] = piece
         return result
 
@@ -174,8 +163,7 @@ def _rescored(
     """The k best candidates by float64, and for which queries they are certain to be the k best of all."""
     documents = np.sort(found, axis=1)
     exact: FloatArray = np.empty(documents.shape)
-    rows = (index.starts, index.terms, index.counts, index.impacts)
-    kernels.score_pairs(*rows, len(index.term_weights), queries, documents, exact)
+    kernels.score_pairs(*index.scored, queries, documents, exact)
     compared = np.where(documents >= 0, rounded(exact, decimals), -np.inf)
     # Stable on ascending documents: the lower index first among equals.
     order = np.argsort(-compared, axis=1, kind="stable")[:, :k]

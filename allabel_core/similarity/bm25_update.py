@@ -1,94 +1,167 @@
 """Neighbour lists carried over to a pool in which some texts are new or gone.
 
 Every new text changes the weight of every term and the average length, hence every similarity, but
-only a little. For a text d outside a list, and any ``growth`` R >= 1,
+only a little. For any ``growth`` R >= 1,
 
     S'[q, d] <= R S[q, d] + sum over terms t of q of count(q, t) max(0, r w'(t) - R w(t)) (k1 + 1)
 
 where w are term weights and r = max(1, average length' / average length), since an impact is
-weight x frequency factor, the factor is at most k1 + 1, and grows at most r-fold. Listed texts are
-scored again; those above this bound are certain, the others drop off the list.
+weight x frequency factor, the factor is at most k1 + 1, and grows at most r-fold. In the same way,
+with r = min(1, average length' / average length) and R <= 1,
+
+    S'[q, d] >= R S[q, d] - sum over terms t of q of count(q, t) max(0, R w(t) - r w'(t)) (k1 + 1).
+
+Listed texts keep
+such a bound, ``stale``, until a question is asked that they might be an answer to; then they are
+scored. New texts are compared with all others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from allabel_core.similarity.accelerate import in_threads
 from allabel_core.similarity.bm25_index import Bm25Index
 from allabel_core.similarity.remembering import WIDTH, Lists
 from allabel_core.similarity.topk import no_neighbours
 from allabel_core.types import FloatArray, IntArray
 
-_RESCORED = 8
-# Each gives a bound; the lowest counts.
-_GROWTHS = (1.0005, 1.001, 1.002, 1.004, 1.01)
-_QUERIES_AT_ONCE = 1_000
+# Weights from this up grow no more than ``growth``, where no new text has the term.
+_HEAVY = 5.0
+# Terms that so many of the new texts have are added up for all of them at once.
+_COMMON = 6
 
 
-def carried_lists(
-    old: Bm25Index,
-    new: Bm25Index,
-    lists: Lists,
-    *,
-    origin: IntArray,
-    new_columns: FloatArray,
-    k1: float,
-    decimals: int,
-    kernels: Any,
-    threads: int,
-) -> Lists:
-    """Lists of the texts that both pools have; those of new texts are left empty, with bound infinity.
+@dataclass(frozen=True, slots=True)
+class Update:
+    """From one pool to the next.
 
-    :param origin: (n,) index in the old pool of each text of the new one, -1 for new texts.
-    :param new_columns: (new texts, n) unrounded S'[:, d] of each new text d, ascending.
+    :param origin: (n,) index in the ``old`` pool of each text of the ``new`` one, -1 for new texts.
     """
-    n = len(origin)
-    kept, added = np.flatnonzero(origin >= 0), np.flatnonzero(origin < 0)
-    place = np.full(len(old) + 1, -1, dtype=np.int64)
-    place[origin[kept]] = kept
-    listed = np.full((n, _RESCORED), -1, dtype=np.int64)
-    listed[kept] = place[lists.neighbours.indices[origin[kept], :_RESCORED]]
-    scores = _rescored(new, listed, kernels, threads)
 
-    left_out = np.full(n, np.inf)
-    unlisted = lists.neighbours.similarities[origin[kept], _RESCORED]
-    unlisted = np.where(np.isneginf(unlisted), lists.left_out[origin[kept]], unlisted)
-    bounds = [growth * unlisted + _slack(old, new, k1, growth, kernels)[kept] for growth in _GROWTHS]
-    left_out[kept] = np.min(bounds, axis=0) + 4 * 10.0**-decimals
-    found = no_neighbours(n, WIDTH)
-    lists_as_arrays = (left_out, found.indices, found.similarities, found.unrounded)
-    queries = np.repeat(np.arange(n), _RESCORED)
-    kernels.insert_sorted(queries, listed.ravel(), scores.ravel(), 10.0**decimals, *lists_as_arrays)
-    places, queries = np.nonzero(new_columns > left_out)
-    values = new_columns[places, queries]
-    kernels.insert_sorted(queries, added[places], values, 10.0**decimals, *lists_as_arrays)
-    return Lists(found, left_out)
+    old: Bm25Index
+    new: Bm25Index
+    origin: IntArray
+    k1: float
+    decimals: int
+    kernels: Any
+
+    @property
+    def _margin(self) -> float:
+        """Twice what rounding similarities can add, on both sides."""
+        return 4 * 10.0**-self.decimals
+
+    @property
+    def _drift(self) -> float:
+        """By which part heavy weights change at most where no new text has their terms."""
+        changed = len(self.new) + len(self.old) - 2 * np.count_nonzero(self.origin >= 0)
+        return float(changed / max(1, len(self.new)) / _HEAVY)
+
+    def lists(self, lists: Lists) -> Lists:
+        """``lists`` of the old pool brought up to date for the new one."""
+        n = len(self.new)
+        place = np.full(len(self.old), -1, dtype=np.int64)
+        place[self.origin[self.origin >= 0]] = np.flatnonzero(self.origin >= 0)
+        growth = 1 + self._drift
+        found = no_neighbours(n, WIDTH)
+        everything = np.ones((n, WIDTH), dtype=np.bool_)
+        carried = Lists(found, np.full(n, -np.inf), stale=everything, loose=everything[:, 0].copy())
+        self.kernels.raise_lists(
+            lists.neighbours.indices,
+            lists.neighbours.similarities,
+            lists.left_out,
+            self.origin,
+            place,
+            growth,
+            self._slack(growth) + self._margin,
+            found.indices,
+            found.similarities,
+            carried.left_out,
+        )
+        _meet(self.new, self.origin, carried, self._margin, self.kernels)
+        return carried
+
+    def floors(self, columns: Mapping[int, FloatArray]) -> dict[int, FloatArray]:
+        """What columns of the new pool are not below; -inf for new texts.
+
+        :param columns: by text of the old pool, its column there, or what that is not below.
+        """
+        if not columns:
+            return {}
+        kept = np.flatnonzero(self.origin >= 0)
+        before = self.origin[kept]
+        shrinkage = 1 - self._drift
+        drop = self._slack(shrinkage, sign=-1)[kept] + self._margin
+        lowered: dict[int, FloatArray] = {}
+        into, out_of = _sliced(kept), _sliced(before)
+        for place in kept[np.isin(before, list(columns))].tolist():
+            floor = np.full(len(self.new), -np.inf)
+            floor[into] = shrinkage * columns[int(self.origin[place])][out_of] - drop
+            lowered[place] = floor
+        return lowered
+
+    def _slack(self, growth: float, *, sign: int = 1) -> FloatArray:
+        """(n,): the sum in the bound from above, or with sign -1 from below, of every text as a query."""
+        ratio = self.new.average_length / self.old.average_length
+        stretch = max(1.0, ratio) if sign > 0 else min(1.0, ratio)
+        before = self.old.term_weights
+        # A term that no old text has adds nothing to the similarity of two old texts.
+        excess = np.zeros(len(self.new.term_weights))
+        change = stretch * self.new.term_weights[: len(before)] - growth * before
+        excess[: len(before)] = np.maximum(0.0, sign * change) * (self.k1 + 1)
+        slack = np.empty(len(self.new))
+        self.kernels.row_sums(self.new.starts, self.new.terms, self.new.counts, excess, slack)
+        return slack
 
 
-def _slack(old: Bm25Index, new: Bm25Index, k1: float, growth: float, kernels: Any) -> FloatArray:
-    """(n,): the sum in the bound above, for every text of the new pool as a query."""
-    before = np.zeros(len(new.term_weights))
-    before[: len(old.term_weights)] = old.term_weights
-    stretch = max(1.0, new.average_length / old.average_length)
-    excess = np.maximum(0.0, stretch * new.term_weights - growth * before) * (k1 + 1)
-    # A term that no old text has adds nothing to the similarity of two old texts.
-    excess[len(old.term_weights) :] = 0.0
-    slack = np.zeros(len(new))
-    kernels.row_sums(new.starts, new.terms, new.counts, excess, slack)
-    return slack
+def _sliced(indices: IntArray) -> IntArray | slice:
+    """The same as a slice, which is quicker, where they are 0, 1, 2 and so on."""
+    size = len(indices)
+    return slice(size) if np.array_equal(indices, np.arange(size)) else indices
 
 
-def _rescored(new: Bm25Index, listed: IntArray, kernels: Any, threads: int) -> FloatArray:
-    scores = np.empty(listed.shape)
-    rows = (new.starts, new.terms, new.counts, new.impacts, len(new.term_weights))
-
-    def score(part: slice) -> None:
-        queries = np.arange(part.start, min(part.stop, len(listed)))
-        kernels.score_pairs(*rows, queries, listed[part], scores[part])
-
-    starts = range(0, len(listed), _QUERIES_AT_ONCE)
-    in_threads(score, [slice(start, start + _QUERIES_AT_ONCE) for start in starts], threads)
-    return scores
+def _meet(index: Bm25Index, origin: IntArray, lists: Lists, margin: float, kernels: Any) -> None:
+    """Put the new texts on the lists of all others, and all others on theirs."""
+    added = np.flatnonzero(origin < 0)
+    entries = np.flatnonzero(np.repeat(origin < 0, np.diff(index.starts)))
+    places = np.repeat(np.arange(len(added), dtype=np.int32), np.diff(index.starts)[added])
+    terms = index.terms[entries]
+    impacts, counts = index.impacts[entries].astype(np.float32), index.counts[entries].astype(np.float32)
+    found, frequency = np.unique(terms, return_counts=True)
+    # Common terms first, then the rest.
+    order = np.argsort(frequency < _COMMON, kind="stable")
+    common = int((frequency >= _COMMON).sum())
+    slot = np.full(len(index.term_weights), -1, dtype=np.int32)
+    slot[found[order]] = np.arange(len(found))
+    slots = slot[terms]
+    dense = np.zeros((2, common, len(added)), dtype=np.float32)
+    is_common = slots < common
+    where = slots[is_common], places[is_common]
+    dense[0][where], dense[1][where] = impacts[is_common], counts[is_common]
+    rest = np.flatnonzero(~is_common)
+    rest = rest[np.argsort(slots[rest], kind="stable")]
+    pointers = np.concatenate([[0], np.cumsum(frequency[order[common:]])])
+    longest = int(np.diff(index.starts).max(initial=0))
+    kernels.meet(
+        index.starts,
+        index.terms,
+        index.counts,
+        index.impacts,
+        origin,
+        added,
+        slot,
+        dense[0],
+        dense[1],
+        pointers,
+        places[rest],
+        impacts[rest],
+        counts[rest],
+        1 + (longest + 8) * 2.0**-23,
+        margin,
+        lists.neighbours.indices,
+        lists.neighbours.similarities,
+        lists.left_out,
+    )

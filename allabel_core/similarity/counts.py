@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
@@ -32,13 +32,17 @@ class TermCounts:
 
     def lengths(self) -> IntArray:
         """(n,) tokens of each text."""
-        sums = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
-        lengths: IntArray = sums[self.starts[1:]] - sums[self.starts[:-1]]
+        lengths: IntArray = np.zeros(len(self.starts) - 1, dtype=np.int64)
+        filled = np.diff(self.starts) > 0
+        if filled.any():
+            lengths[filled] = np.add.reduceat(self.counts, self.starts[:-1][filled], dtype=np.int64)
         return lengths
 
 
 def chosen_rows(rows: TermCounts, which: IntArray) -> TermCounts:
     """The rows ``which``, in that order."""
+    if np.array_equal(which, np.arange(len(rows.starts) - 1)):
+        return rows
     lengths = np.diff(rows.starts)[which]
     starts = np.concatenate([[0], np.cumsum(lengths)])
     places = np.arange(starts[-1]) + np.repeat(rows.starts[which] - starts[:-1], lengths)
@@ -68,13 +72,13 @@ def count_terms(
     texts: Sequence[str],
     tokenizer: Tokenizer,
     *,
-    known: Mapping[str, int] | None = None,
+    known: dict[str, int] | None = None,
     kernels: Any | None = None,
     threads: int = 1,
 ) -> TermCounts:
     """Tokenise every text and count its terms.
 
-    :param known: terms that keep the ids that they have; new ones follow.
+    :param known: terms that keep the ids that they have; new ones are put in after them.
     :param kernels: the compiled kernels, which know the default tokeniser and run in ``threads``
         threads; other tokenisers are called one text at a time.
     """
@@ -124,9 +128,9 @@ def _word_characters() -> BoolArray:
     return table
 
 
-def _merged(chunks: list[_Chunk], known: Mapping[str, int] | None) -> TermCounts:
+def _merged(chunks: list[_Chunk], known: dict[str, int] | None) -> TermCounts:
     """One numbering for all chunks, in first-seen order since the chunks are in order."""
-    vocabulary = dict(known or {})
+    vocabulary = {} if known is None else known
     terms: list[Int32Array] = []
     sizes: list[IntArray] = [np.zeros(1, dtype=np.int64)]
     for chunk in chunks:

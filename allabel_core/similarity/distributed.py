@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from allabel_core.errors import MissingExtraError, UnreachableClusterError
-from allabel_core.similarity.base import Neighbours
-from allabel_core.similarity.remembering import Rememberable
+from allabel_core.similarity.base import FindsFarthest, Floor, Neighbours
+from allabel_core.similarity.remembering import Lists, Rememberable
 from allabel_core.similarity.topk import no_neighbours
 from allabel_core.types import BoolArray, FloatArray, IntArray
 
@@ -69,8 +69,16 @@ class Distributed:
     def self_similarity(self) -> FloatArray:
         return self.inner.self_similarity()
 
-    def unrounded_column(self, d: int) -> FloatArray:
-        return self.inner.unrounded_column(d)
+    def pairs(self, queries: IntArray, documents: IntArray) -> FloatArray:
+        return self.inner.pairs(queries, documents)
+
+    def first_listed(
+        self, lists: Lists, k: int, queries: IntArray, candidates: BoolArray
+    ) -> tuple[Neighbours, BoolArray]:
+        return self.inner.first_listed(lists, k, queries, candidates)
+
+    def lazily_closest(self, floor: Floor) -> FindsFarthest | None:
+        return self.inner.lazily_closest(floor)
 
     def neighbours(
         self, k: int, *, queries: IntArray | None = None, candidates: BoolArray | None = None

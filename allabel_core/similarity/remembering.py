@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from allabel_core.similarity.base import Neighbours, Similarity
-from allabel_core.similarity.topk import no_neighbours, rounded
+from allabel_core.similarity.base import FindsFarthest, Floor, Neighbours, Similarity
+from allabel_core.similarity.topk import no_neighbours
 from allabel_core.types import BoolArray, FloatArray, IntArray
 
 WIDTH = 16
-# With more new candidates than this, columns take longer than asking afresh.
-_MOST_ADDED = 64
+MOST_UNKNOWN = 2
+"""So many columns are worth computing to bound others in rankings to come, where most are bounded already."""
 _COLUMN_BYTES = 128_000_000
 
 
 class Rememberable(Similarity, Protocol):
-    """A similarity that also gives its columns before rounding."""
+    """A similarity that can be asked again with few scores."""
 
-    def unrounded_column(self, d: int) -> FloatArray:
-        """(n,): S[:, d]."""
+    def pairs(self, queries: IntArray, documents: IntArray) -> FloatArray:
+        """(len(queries),): S[queries[i], documents[i]]."""
+
+    def first_listed(
+        self, lists: Lists, k: int, queries: IntArray, candidates: BoolArray
+    ) -> tuple[Neighbours, BoolArray]:
+        """The first k listed candidates, and for which queries no other belongs among them; what is
+        found out of stale similarities is put in ``lists``."""
+
+    def lazily_closest(self, floor: Floor) -> FindsFarthest | None:
+        """With nothing chosen yet; None where ``ClosestChosen`` is as quick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +41,42 @@ class Lists:
     """For every text the beginning of the list of all others, most similar first.
 
     ``neighbours``: (n, width). ``left_out``: (n,) no text outside the list is more similar (rounded)
-    than this; one that is as similar has a higher index than every listed text that is.
+    than this; one that is as similar has a higher index than every listed text that is. ``stale``:
+    (n, width) the similarity is only a bound from above. ``loose``: (n,) so is ``left_out``.
     """
 
     neighbours: Neighbours
     left_out: FloatArray
+    stale: BoolArray
+    loose: BoolArray
+
+    @classmethod
+    def fresh(cls, neighbours: Neighbours) -> Lists:
+        stale = np.zeros(neighbours.indices.shape, dtype=np.bool_)
+        return cls(neighbours, neighbours.similarities[:, -1].copy(), stale, stale[:, -1].copy())
+
+    def renew(self, rows: IntArray, neighbours: Neighbours) -> None:
+        """Put (len(rows), width) ``neighbours`` just computed in place of ``rows``."""
+        _put(self.neighbours, rows, neighbours)
+        self.left_out[rows] = neighbours.similarities[:, -1]
+        self.stale[rows] = False
+        self.loose[rows] = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Nearest:
-    """``neighbours``: (n, 1) every text's most similar one of ``candidates``, a mask (n,)."""
-
-    candidates: BoolArray
-    neighbours: Neighbours
+def first_listed(
+    lists: Lists, k: int, queries: IntArray, candidates: BoolArray
+) -> tuple[Neighbours, BoolArray]:
+    """See ``Rememberable``; for lists without stale similarities."""
+    indices, similarities, unrounded = lists.neighbours
+    listed = Neighbours(indices[queries], similarities[queries], unrounded[queries])
+    allowed = (listed.indices >= 0) & candidates[listed.indices]
+    place = np.cumsum(allowed, axis=1) - 1
+    rows, columns = np.nonzero(allowed & (place < k))
+    found = no_neighbours(len(queries), k)
+    for whole, part in zip(found, listed, strict=True):
+        whole[rows, place[rows, columns]] = part[rows, columns]
+    everything = np.isneginf(lists.left_out[queries])
+    return found, (place[:, -1] >= k - 1) | everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +89,28 @@ class _Long:
 
 class Remembering:
     """The same answers as ``inner``, of which lists of neighbours, recent columns, the last long lists and
-    what was nearest in the last corpus asked about are kept. Answers must not be changed in place."""
+    what was nearest in the last corpus asked about are kept. Answers must not be changed in place.
 
-    def __init__(self, inner: Rememberable, lists: Lists | None = None) -> None:
+    :param nearest: (n,) of each text another that may well be the nearest of a corpus, -1 for none.
+    :param floors: of some texts d, (n,) numbers that S[:, d] are not below.
+    """
+
+    def __init__(
+        self,
+        inner: Rememberable,
+        lists: Lists | None = None,
+        nearest: IntArray | None = None,
+        floors: Mapping[int, FloatArray] | None = None,
+    ) -> None:
         self.inner = inner
         self.decimals = inner.decimals
         self.known_lists = lists
-        self._nearest: _Nearest | None = None
+        self.nearest = np.full(len(inner), -1, dtype=np.int64) if nearest is None else nearest
         self._long: _Long | None = None
-        self._columns: OrderedDict[int, tuple[FloatArray, FloatArray]] = OrderedDict()
+        self._columns: OrderedDict[int, FloatArray] = OrderedDict()
+        self._floors = floors or {}
+        self._unknown_columns = MOST_UNKNOWN if self._floors else self._columns_to_keep
+        self.used_floors: dict[int, FloatArray] = {}
 
     def __len__(self) -> int:
         return len(self.inner)
@@ -77,7 +123,21 @@ class Remembering:
         return self._means.copy()
 
     def column(self, d: int) -> FloatArray:
-        return self._column(d)[0].copy()
+        return self._column(d).copy()
+
+    def _column(self, d: int) -> FloatArray:
+        known = self._columns.get(d)
+        if known is None:
+            known = self._columns[d] = self.inner.column(d)
+            if len(self._columns) > self._columns_to_keep:
+                self._columns.popitem(last=False)
+        else:
+            self._columns.move_to_end(d)
+        return known
+
+    @property
+    def _columns_to_keep(self) -> int:
+        return _COLUMN_BYTES // max(1, 8 * len(self))
 
     def block(self, queries: IntArray, documents: IntArray | None = None) -> FloatArray:
         return self.inner.block(queries, documents)
@@ -89,9 +149,43 @@ class Remembering:
     def lists(self) -> Lists:
         """Made when first needed."""
         if self.known_lists is None:
-            found = self.inner.neighbours(WIDTH)
-            self.known_lists = Lists(found, found.similarities[:, -1])
+            self.known_lists = Lists.fresh(self.inner.neighbours(WIDTH))
         return self.known_lists
+
+    def closest_chosen(self) -> FindsFarthest | None:
+        return self.inner.lazily_closest(self._floor)
+
+    def _floor(self, d: int) -> FloatArray | None:
+        floor = self._columns.get(d, self._floors.get(d))
+        if floor is None and self._unknown_columns > 0:
+            self._unknown_columns -= 1
+            floor = self._column(d)
+        if floor is not None and len(self.used_floors) < self._columns_to_keep:
+            self.used_floors[d] = floor
+        return floor
+
+    def worst_served(self, count: int, queries: IntArray, candidates: BoolArray) -> IntArray:
+        """The ``count`` queries whose most similar candidate is least similar, worst first, ties by the
+        earlier query.
+
+        One candidate, the nearest of the last time, bounds the best from below. Queries are looked up
+        in the order of these bounds until those with the lowest values have all been.
+        """
+        best = np.full(len(queries), -np.inf)
+        guessed = self.nearest[queries]
+        usable = np.flatnonzero((guessed >= 0) & candidates[guessed])
+        best[usable] = self.inner.pairs(queries[usable], guessed[usable])
+        bound = np.ones(len(queries), dtype=np.bool_)
+        while True:
+            many = 2 * count + int(np.count_nonzero(np.isneginf(best)))
+            lowest = np.argsort(best, kind="stable")[:many]
+            if not bound[lowest[:count]].any():
+                return queries[lowest[:count]]
+            asked = lowest[bound[lowest]]
+            found = self.inner.neighbours(1, queries=queries[asked], candidates=candidates)
+            self.nearest[queries[asked]] = found.indices[:, 0]
+            best[asked] = found.similarities[:, 0]
+            bound[asked] = False
 
     def neighbours(
         self, k: int, *, queries: IntArray | None = None, candidates: BoolArray | None = None
@@ -102,12 +196,15 @@ class Remembering:
         if queries is None and 2 * k > WIDTH:
             return self._long_lists(k, candidates)
         queries = np.arange(n) if queries is None else queries
-        if k == 1 and 2 * few < n:
-            indices, similarities, unrounded = self._nearest_of(candidates)
-            return Neighbours(indices[queries], similarities[queries], unrounded[queries])
         if 2 * few < n or 2 * k > WIDTH:
             return self.inner.neighbours(k, queries=queries, candidates=candidates)
-        found, complete = self._from_lists(k, queries, candidates)
+        found, complete = self.inner.first_listed(self.lists, k, queries, candidates)
+        loose = np.flatnonzero(~complete & self.lists.loose[queries])
+        if len(loose):
+            rows = np.unique(queries[loose])
+            self.lists.renew(rows, self.inner.neighbours(WIDTH, queries=rows))
+            again, complete[loose] = self.inner.first_listed(self.lists, k, queries[loose], candidates)
+            _put(found, loose, again)
         missing = np.flatnonzero(~complete)
         if len(missing):
             _put(found, missing, self.inner.neighbours(k, queries=queries[missing], candidates=candidates))
@@ -126,67 +223,6 @@ class Remembering:
                 part.flags.writeable = False
             known = self._long = _Long(candidates.copy(), found)
         return known.neighbours
-
-    def _from_lists(self, k: int, queries: IntArray, candidates: BoolArray) -> tuple[Neighbours, BoolArray]:
-        """The first k listed candidates, and for which queries that many are listed."""
-        indices, similarities, unrounded = self.lists.neighbours
-        listed = Neighbours(indices[queries], similarities[queries], unrounded[queries])
-        allowed = (listed.indices >= 0) & candidates[listed.indices]
-        place = np.cumsum(allowed, axis=1) - 1
-        rows, columns = np.nonzero(allowed & (place < k))
-        found = no_neighbours(len(queries), k)
-        for whole, part in zip(found, listed, strict=True):
-            whole[rows, place[rows, columns]] = part[rows, columns]
-        everything = np.isneginf(self.lists.left_out[queries])
-        return found, (place[:, -1] >= k - 1) | everything
-
-    def _nearest_of(self, candidates: BoolArray) -> Neighbours:
-        """Every text's most similar candidate; kept, and corrected where the candidates differ a little."""
-        known = self._nearest
-        if known is None or int((candidates & ~known.candidates).sum()) > _MOST_ADDED:
-            nearest = self._nearest_afresh(np.arange(len(self)), candidates)
-        else:
-            before = known.neighbours
-            nearest = Neighbours(before.indices.copy(), before.similarities.copy(), before.unrounded.copy())
-            for d in np.flatnonzero(candidates & ~known.candidates).tolist():
-                self._take_closer(nearest, d)
-            found = nearest.indices[:, 0]
-            gone = np.flatnonzero((found < 0) | ~candidates[found])
-            _put(nearest, gone, self._nearest_afresh(gone, candidates))
-        self._nearest = _Nearest(candidates.copy(), nearest)
-        return nearest
-
-    def _nearest_afresh(self, queries: IntArray, candidates: BoolArray) -> Neighbours:
-        if self.known_lists is None:
-            return self.inner.neighbours(1, queries=queries, candidates=candidates)
-        found, complete = self._from_lists(1, queries, candidates)
-        missing = np.flatnonzero(~complete)
-        _put(found, missing, self.inner.neighbours(1, queries=queries[missing], candidates=candidates))
-        return found
-
-    def _take_closer(self, nearest: Neighbours, d: int) -> None:
-        """Put text d where it is nearer than what stands there, or as near with a lower index."""
-        similarities, unrounded = self._column(d)
-        best = nearest.similarities[:, 0]
-        closer = (similarities > best) | ((similarities == best) & (d < nearest.indices[:, 0]))
-        closer[d] = False
-        nearest.indices[closer, 0] = d
-        nearest.similarities[closer, 0] = similarities[closer]
-        nearest.unrounded[closer, 0] = unrounded[closer]
-
-    def _columns_to_keep(self) -> int:
-        return _COLUMN_BYTES // max(1, 16 * len(self))
-
-    def _column(self, d: int) -> tuple[FloatArray, FloatArray]:
-        known = self._columns.get(d)
-        if known is None:
-            unrounded = self.inner.unrounded_column(d)
-            known = self._columns[d] = rounded(unrounded, self.decimals), unrounded
-            if len(self._columns) > self._columns_to_keep():
-                self._columns.popitem(last=False)
-        else:
-            self._columns.move_to_end(d)
-        return known
 
 
 def _put(whole: Neighbours, rows: IntArray, pieces: Neighbours) -> None:

@@ -1,0 +1,293 @@
+"""Compiled scores of single pairs of texts, and what is proved with few of them.
+
+Texts are rows as in ``_kernels``. *Lists* are rows of ``indices`` (n, width), -1 behind the last, with
+``similarities`` descending; where ``stale``, a similarity is only known to be lower than that.
+``left_out``: (n,) as in ``Lists``.
+"""
+
+# numba infers the types of these functions, per call, from the arrays it is given.
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+# No fastmath: vector gathers, which it would bring, are slower here than one load after the other.
+@njit(nogil=True, cache=True)
+def score_pairs(starts, terms, counts, impacts, n_terms, queries, documents, out):
+    """Exact S[queries[i], documents[i, j]] in float64; 0 where the document is -1."""
+    asked = np.zeros(n_terms)
+    for row in range(len(queries)):
+        ask(starts, terms, counts, queries[row], asked)
+        for i in range(documents.shape[1]):
+            d = documents[row, i]
+            out[row, i] = answer(starts, terms, impacts, d, asked) if d >= 0 else 0.0
+        forget(starts, terms, queries[row], asked)
+
+
+@njit(nogil=True, cache=True)
+def ask(starts, terms, values, text, asked):
+    """Lay the ``values`` of the text's terms out in ``asked``: (terms,), zero on entry."""
+    for j in range(starts[text], starts[text + 1]):
+        asked[np.uint32(terms[j])] = values[j]
+
+
+@njit(nogil=True, cache=True)
+def answer(starts, terms, values, text, asked):
+    """Sum of the products: S[q, d] where the counts of q meet the impacts of d, whichever is laid out."""
+    total = 0.0
+    for j in range(starts[text], starts[text + 1]):
+        total += asked[np.uint32(terms[j])] * values[j]
+    return total
+
+
+@njit(nogil=True, cache=True)
+def forget(starts, terms, text, asked):
+    for j in range(starts[text], starts[text + 1]):
+        asked[np.uint32(terms[j])] = 0.0
+
+
+@njit(nogil=True, cache=True)
+def column_by_rows(starts, terms, counts, impacts, n_terms, d, out):
+    """out = S[:, d]."""
+    asked = np.zeros(n_terms)
+    ask(starts, terms, impacts, d, asked)
+    for q in range(len(out)):
+        out[q] = answer(starts, terms, counts, q, asked)
+
+
+@njit(nogil=True, cache=True)
+def farthest(starts, terms, counts, impacts, asked, chosen, available, scale, below, best, nearest, compared):
+    """The available text whose highest similarity to ``chosen`` is lowest, ties by the lower index.
+
+    A text is compared with one chosen text after the other only until it is more similar than the
+    farthest found so far; what was found out is kept for the next call, with more ``chosen``.
+
+    :param below: (n,) what the highest similarity is at least; raised.
+    :param best: (n,) highest rounded similarity of each text to the first ``compared`` (n,) chosen
+        ones, ``nearest`` (n,) the first of those that reach it; -inf, -1 and 0 at first.
+    """
+    first = -1
+    for q in range(len(below)):
+        if available[q] and (first < 0 or below[q] < below[first]):
+            first = q
+    found = first
+    lowest = np.inf
+    for i in range(-1, len(below)):
+        q = i if i >= 0 else first
+        if below[q] > lowest or not available[q] or i == first:
+            continue
+        ask(starts, terms, counts, q, asked)
+        while compared[q] < len(chosen) and best[q] <= lowest:
+            d = chosen[compared[q]]
+            value = np.rint(answer(starts, terms, impacts, d, asked) * scale) / scale
+            if value > best[q]:
+                best[q] = value
+                nearest[q] = d
+            compared[q] += 1
+        forget(starts, terms, q, asked)
+        below[q] = max(below[q], best[q])
+        if compared[q] == len(chosen) and (best[q] < lowest or (best[q] == lowest and q < found)):
+            lowest = best[q]
+            found = q
+    return found
+
+
+@njit(nogil=True, cache=True)
+def first_listed(
+    starts,
+    terms,
+    counts,
+    impacts,
+    n_terms,
+    indices,
+    similarities,
+    unrounded,
+    stale,
+    left_out,
+    queries,
+    candidates,
+    scale,
+    found,
+    compared,
+    values,
+    complete,
+):
+    """The first k listed candidates of each query; of stale ones only those are scored that may be.
+
+    :param found: int64 (queries, k), -1 on entry; ``compared`` and ``values`` their rounded and
+        unrounded similarities. ``complete``: bool (queries,), whether nothing left out belongs there.
+    """
+    width = indices.shape[1]
+    k = found.shape[1]
+    asked = np.zeros(n_terms)
+    for row in range(len(queries)):
+        q = queries[row]
+        laid_out = False
+        taken = 0
+        place = 0
+        while taken < k and place < width and indices[q, place] >= 0:
+            d = indices[q, place]
+            if not candidates[d]:
+                place += 1
+            elif stale[q, place]:
+                if not laid_out:
+                    ask(starts, terms, counts, q, asked)
+                    laid_out = True
+                value = answer(starts, terms, impacts, d, asked)
+                key = np.rint(value * scale) / scale
+                _sink(indices[q], similarities[q], unrounded[q], stale[q], place, key, value)
+            else:
+                found[row, taken] = d
+                compared[row, taken] = similarities[q, place]
+                values[row, taken] = unrounded[q, place]
+                taken += 1
+                place += 1
+        if laid_out:
+            forget(starts, terms, q, asked)
+        complete[row] = left_out[q] == -np.inf or (taken == k and compared[row, k - 1] >= left_out[q])
+
+
+@njit(nogil=True, cache=True)
+def _sink(indices, similarities, unrounded, stale, place, key, value):
+    """Let the text at ``place``, now scored, sink to where it belongs."""
+    d = indices[place]
+    last = len(indices) - 1
+    while place < last and indices[place + 1] >= 0:
+        other = similarities[place + 1]
+        if other < key or (other == key and not stale[place + 1] and indices[place + 1] > d):
+            break
+        indices[place] = indices[place + 1]
+        similarities[place] = other
+        unrounded[place] = unrounded[place + 1]
+        stale[place] = stale[place + 1]
+        place += 1
+    indices[place] = d
+    similarities[place] = key
+    unrounded[place] = value
+    stale[place] = False
+
+
+@njit(nogil=True, cache=True)
+def row_sums(starts, terms, counts, values, out):
+    """out[i] = sum over the terms of text i of count x ``values`` (terms,) of the term."""
+    for i in range(len(starts) - 1):
+        total = 0.0
+        for j in range(starts[i], starts[i + 1]):
+            total += counts[j] * values[np.uint32(terms[j])]
+        out[i] = total
+
+
+@njit(nogil=True, cache=True)
+def raise_lists(
+    old_indices, old_similarities, old_left_out, origin, place, growth, slack, indices, bounds, left_out
+):
+    """Lists of the kept texts with every similarity as a bound: ``growth`` x it + ``slack`` (n,).
+
+    :param origin: (n,) row of each text in the old lists, -1 for none; ``place`` turns that round.
+    """
+    for q in range(len(origin)):
+        o = origin[q]
+        if o < 0:
+            continue
+        left_out[q] = growth * old_left_out[o] + slack[q]
+        filled = 0
+        for i in range(old_indices.shape[1]):
+            d = old_indices[o, i]
+            if d >= 0 and place[d] >= 0:
+                indices[q, filled] = place[d]
+                bounds[q, filled] = growth * old_similarities[o, i] + slack[q]
+                filled += 1
+
+
+@njit(nogil=True, cache=True)
+def meet(
+    starts,
+    terms,
+    counts,
+    impacts,
+    origin,
+    added,
+    slot,
+    dense_impacts,
+    dense_counts,
+    pointers,
+    places,
+    some_impacts,
+    some_counts,
+    growth,
+    margin,
+    indices,
+    bounds,
+    left_out,
+):
+    """Put the texts ``added`` on all others' lists, and all others on theirs, by float32 scores.
+
+    :param origin: (n,) below 0 for the texts ``added``, whose indices ascend.
+    :param slot: int32 (terms,) -1 for terms that no added text has. Slots up to the c-th are rows of
+        ``dense_impacts`` and ``dense_counts``, float32 (c, added). The added texts with the term of
+        slot c + s are ``places[pointers[s]:pointers[s + 1]]``, parallel to ``some_impacts`` and
+        ``some_counts``.
+    :param growth: a score x this + ``margin`` is above the exact similarity.
+    """
+    size = len(added)
+    common = len(dense_impacts)
+    longest = np.max(starts[1:] - starts[:-1])
+    dense, some = np.empty(longest + 1, dtype=np.int64), np.empty(longest + 1, dtype=np.int64)
+    to_added = np.zeros(size, dtype=np.float32)
+    from_added = np.zeros(size, dtype=np.float32)
+    lowest = np.full(size, -np.inf, dtype=np.float32)
+    for r in range(len(starts) - 1):
+        # Sorted out without a branch: which entry is which cannot be predicted.
+        n_dense = 0
+        n_some = 0
+        for j in range(starts[r], starts[r + 1]):
+            s = slot[np.uint32(terms[j])]
+            dense[n_dense] = j
+            some[n_some] = j
+            n_dense += (s >= 0) & (s < common)
+            n_some += s >= common
+        to_added[:] = 0.0
+        from_added[:] = 0.0
+        for j in dense[:n_dense]:
+            count, impact = np.float32(counts[j]), np.float32(impacts[j])
+            row_impacts, row_counts = dense_impacts[slot[terms[j]]], dense_counts[slot[terms[j]]]
+            for x in range(size):
+                to_added[x] += count * row_impacts[x]
+                from_added[x] += impact * row_counts[x]
+        for j in some[:n_some]:
+            count, impact = np.float32(counts[j]), np.float32(impacts[j])
+            s = slot[terms[j]] - common
+            for p in range(pointers[s], pointers[s + 1]):
+                to_added[places[p]] += count * some_impacts[p]
+                from_added[places[p]] += impact * some_counts[p]
+        enough = np.float32((left_out[r] - margin) / growth)
+        for x in range(size):
+            if to_added[x] >= enough and added[x] != r:
+                _list(indices[r], bounds[r], left_out, r, added[x], to_added[x] * growth + margin)
+        if origin[r] < 0:
+            continue
+        for x in range(size):
+            if from_added[x] >= lowest[x]:
+                q = added[x]
+                _list(indices[q], bounds[q], left_out, q, r, from_added[x] * growth + margin)
+                lowest[x] = np.float32((left_out[q] - margin) / growth)
+
+
+@njit(nogil=True, cache=True)
+def _list(indices, bounds, left_out, q, d, bound):
+    """Insert d; what falls off the end of the list raises its ``left_out``."""
+    last = len(indices) - 1
+    if indices[last] >= 0:
+        left_out[q] = max(left_out[q], min(bound, bounds[last]))
+        if bound <= bounds[last]:
+            return
+    place = last
+    while place > 0 and (indices[place - 1] < 0 or bounds[place - 1] < bound):
+        indices[place] = indices[place - 1]
+        bounds[place] = bounds[place - 1]
+        place -= 1
+    indices[place] = d
+    bounds[place] = bound
