@@ -18,6 +18,7 @@ import typer
 from redis.exceptions import RedisError
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -79,7 +80,7 @@ def main() -> None:
     try:
         app()
     except AllabelError as error:
-        err.print(f"[red]{error}[/red]", highlight=False)
+        err.print(f"[red]{escape(str(error))}[/red]", highlight=False)
         sys.exit(EXIT_PROBLEM)
     except RedisError as error:
         err.print(
@@ -272,10 +273,10 @@ def doctor(
     failed = False
     for check in checks.run(settings, project):
         mark = "[green]ok[/green]  " if check.ok else "[red]FAIL[/red]"
-        out.print(f"{mark} {check.name}: {check.finding}", highlight=False)
+        out.print(f"{mark} {check.name}: {escape(check.finding)}", highlight=False)
         if not check.ok:
             failed = True
-            out.print(f"     -> {check.remedy}", highlight=False)
+            out.print(f"     -> {escape(check.remedy)}", highlight=False)
     if failed:
         raise typer.Exit(EXIT_PROBLEM)
 
@@ -336,10 +337,10 @@ def _require_connected(tools: Tools, project: int) -> None:
 def _require_healthy(tools: Tools, project: int) -> None:
     state = tools.store.fact(project, "state")
     if state == "capped":
-        err.print(f"[red]{tools.store.fact(project, 'model_problem')}[/red]", highlight=False)
+        err.print(f"[red]{escape(tools.store.fact(project, 'model_problem') or '')}[/red]", highlight=False)
         raise typer.Exit(EXIT_PROBLEM)
     if state == "degraded":
-        err.print(f"[red]{tools.store.fact(project, 'problem')}[/red]", highlight=False)
+        err.print(f"[red]{escape(tools.store.fact(project, 'problem') or '')}[/red]", highlight=False)
         raise typer.Exit(EXIT_PROBLEM)
 
 

@@ -69,10 +69,6 @@ def progress_lines(item: ProjectReport) -> list[tuple[str, str]]:
     ]
 
 
-def quality_lines(item: ProjectReport) -> list[tuple[str, str]]:
-    return list(_quality(item))
-
-
 def model_lines(item: ProjectReport) -> list[tuple[str, str]]:
     spent = item.spending
     money = "" if spent.cost is None else f", cost {spent.cost:.4f}"
@@ -93,7 +89,7 @@ def model_lines(item: ProjectReport) -> list[tuple[str, str]]:
     return lines
 
 
-def _quality(item: ProjectReport) -> Iterable[tuple[str, str]]:
+def quality_lines(item: ProjectReport) -> Iterable[tuple[str, str]]:
     found, expected = item.quality, item.advice.expected_f1
     yield "Suggestions", _score(found.assisted) if found.assisted else "no data yet"
     if found.blind:
@@ -121,7 +117,8 @@ def _points(estimate: Estimate) -> str:
 def _table_of(pairs: Iterable[tuple[str, RenderableType]]) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, value in pairs:
-        table.add_row(Text(name, style="cyan"), value)
+        # Square brackets in a message are no markup.
+        table.add_row(Text(name, style="cyan"), Text(value) if isinstance(value, str) else value)
     return table
 
 
@@ -140,7 +137,7 @@ def _labels(quality: Quality) -> Table:
     )
     for label in quality.labels:
         shares = (f"{100 * share:.1f}" for share in (label.f1, label.precision, label.recall))
-        table.add_row(label.label, _bar(100 * label.f1, 100, NARROW_BAR), *shares, str(label.mentions))
+        table.add_row(Text(label.label), _bar(100 * label.f1, 100, NARROW_BAR), *shares, str(label.mentions))
     return table
 
 

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from allabel_core.errors import AllabelError
 from backend import cli
 from backend.adapters.store import Store
 from backend.dashboard import Fitted, dashboard, progress_lines, quality_lines
@@ -83,6 +84,19 @@ def test_every_figure_is_there(empty: ProjectReport) -> None:
         assert words in text
 
 
+def test_brackets_of_messages_titles_and_labels_are_shown_as_they_are(empty: ProjectReport) -> None:
+    item = replace(
+        empty,
+        title="[bold]Notes[/]",
+        problem="[Errno 111] refused [/red]",
+        quality=Quality(labels=[LabelScore("[b]", 0.9, 1.0, 0.8, 17)]),
+        errors=[NotedError(0.0, "[x] [/nothing]", "[y]")],
+    )
+    text = shown(item)
+    for words in ("[bold]Notes[/]", "[Errno 111] refused [/red]", "[b]", "[x] [/nothing]", "[y]"):
+        assert words in text
+
+
 def test_a_low_terminal_shows_what_matters_most_and_says_what_is_missing(empty: ProjectReport) -> None:
     ahead = Quality(labels=[LabelScore(f"Label {n}", 0.9, 1.0, 0.8, 17) for n in range(30)])
     item = replace(empty, quality=ahead, advice=ADVICE, problem="Redis is full.", remedy="Give it more.")
@@ -109,3 +123,15 @@ def test_a_project_that_is_not_connected_is_no_empty_dashboard(
     assert run.exit_code == cli.EXIT_PROBLEM
     assert run.stdout == ""
     assert "No project is connected yet" in CliRunner().invoke(cli.app, ["status"]).stdout
+
+
+def test_brackets_of_an_error_are_shown_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise AllabelError("pip install '.[sbert]' [/x]")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err.strip() == "pip install '.[sbert]' [/x]"
