@@ -101,7 +101,6 @@ def take_all(page: str, demo: Path, environment: dict[str, str]) -> None:
         label_the_rest(browser, page)
         wait_until(lambda: figures(page)["state"] == "finished")
         take(browser, f"{page}/review", "review")
-        take(browser, f"{page}/review", "review-phone", viewport=PHONE)
         take(browser, f"{page}/map", "map-dark", scheme="dark", point=True)
         browser.close()
 
