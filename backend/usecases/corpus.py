@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..errors import LabelConfigError
 from ..labeling.label_config import LabelingInterface
 from ..labeling.results import document_from_annotation
+from ..logs import about
 from ..ports import (
     AnnotatedTask,
     Annotation,
@@ -118,14 +119,12 @@ def _texts(
 def _annotated_task(interface: LabelingInterface, text: str | None, task: Task) -> AnnotatedTask:
     submitted = [annotation for annotation in task.annotations if not annotation.cancelled]
     chosen = chosen_annotation(task)
-    return AnnotatedTask(
-        task.id,
-        min((annotation.created_at for annotation in submitted), default=""),
-        len(task.annotations),
-        ()
-        if text is None
-        else tuple(_read(interface, text, task.id, each, each is chosen) for each in submitted),
-    )
+    submissions: tuple[Submission, ...] = ()
+    if text is not None:
+        with about(task=task.id):
+            submissions = tuple(_read(interface, text, task.id, each, each is chosen) for each in submitted)
+    begun = min((annotation.created_at for annotation in submitted), default="")
+    return AnnotatedTask(task.id, begun, len(task.annotations), submissions)
 
 
 def _read(

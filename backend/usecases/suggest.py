@@ -105,7 +105,8 @@ def _keep(
     min_confidence = store.settings(project_id).min_confidence
     tally: Counter[str] = Counter()
     for task_id, answers in answered.items():
-        reading = preannotator.read(task_id, texts[task_id], questions[task_id], answers)
+        with about(task=task_id):
+            reading = preannotator.read(task_id, texts[task_id], questions[task_id], answers)
         store.save_suggestions(project_id, [present(reading.suggestion, calibrations, min_confidence)])
         if not all(answer.from_cache for answer in answers):
             tally.update(reading.tally)
