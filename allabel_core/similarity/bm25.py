@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ from allabel_core.similarity.bm25_index import Bm25Index, Bm25Parameters, Postin
 from allabel_core.similarity.bm25_neighbours import compiled_neighbours, exact_neighbours
 from allabel_core.similarity.bm25_update import Update
 from allabel_core.similarity.counts import TermCounts, chosen_rows, count_terms, joined_rows
-from allabel_core.similarity.remembering import MOST_UNKNOWN, Lists, first_listed
+from allabel_core.similarity.remembering import MOST_UNKNOWN, Lists, Memory, first_listed
 from allabel_core.similarity.tokenize import Tokenizer, tokenize
 from allabel_core.similarity.topk import best_of_rows, no_neighbours, rounded
 from allabel_core.types import BoolArray, FloatArray, IntArray
@@ -97,26 +97,15 @@ class Bm25:
         replaced._columns_by_rows = MOST_UNKNOWN
         return replaced
 
-    def carried_lists(self, old: Bm25, lists: Lists, origin: IntArray) -> Lists | None:
-        """Neighbour lists of ``old`` brought up to date for this pool; None where that is no gain.
+    def carried(self, old: Bm25, memory: Memory, origin: IntArray) -> Memory:
+        """What was remembered of ``old`` brought up to date for this pool; nothing where that is no gain.
 
         :param origin: as for ``replaced``.
         """
         if self._kernels is None or not (self._positive and old._positive):
-            return None
-        return self._update(old, origin).lists(lists)
-
-    def floors(self, old: Bm25, columns: Mapping[int, FloatArray], origin: IntArray) -> dict[int, FloatArray]:
-        """By index here, what the columns are not below, from those ``columns`` of ``old``.
-
-        :param origin: as for ``replaced``.
-        """
-        if self._kernels is None or not (self._positive and old._positive):
-            return {}
-        return self._update(old, origin).floors(columns)
-
-    def _update(self, old: Bm25, origin: IntArray) -> Update:
-        return Update(old._index, self._index, origin, self._parameters.k1, self.decimals, self._kernels)
+            return Memory.empty(len(self))
+        update = Update(old._index, self._index, origin, self._parameters.k1, self.decimals, self._kernels)
+        return update.carried(memory)
 
     def first_listed(
         self, lists: Lists, k: int, queries: IntArray, candidates: BoolArray
@@ -140,15 +129,6 @@ class Bm25:
             complete,
         )
         return found, complete
-
-    def pairs(self, queries: IntArray, documents: IntArray) -> FloatArray:
-        """(len(queries),): S[queries[i], documents[i]]."""
-        if self._kernels is None:
-            products = self._frequencies[queries].multiply(self._impacts[documents])
-            return rounded(np.asarray(products.sum(axis=1)).ravel(), self.decimals)
-        scores = np.empty((len(queries), 1))
-        self._kernels.score_pairs(*self._index.scored, queries, documents[:, None], scores)
-        return rounded(scores[:, 0], self.decimals)
 
     def lazily_closest(self, floor: Floor) -> LazilyClosestChosen | None:
         """See ``Rememberable``; None without the compiled kernels."""

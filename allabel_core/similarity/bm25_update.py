@@ -18,14 +18,13 @@ scored. New texts are compared with all others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from allabel_core.similarity.bm25_index import Bm25Index
-from allabel_core.similarity.remembering import WIDTH, Lists
+from allabel_core.similarity.remembering import WIDTH, Lists, Memory
 from allabel_core.similarity.topk import no_neighbours
 from allabel_core.types import FloatArray, IntArray
 
@@ -49,6 +48,28 @@ class Update:
     decimals: int
     kernels: Any
 
+    def carried(self, memory: Memory) -> Memory:
+        """What was remembered of the old pool brought up to date for the new one."""
+        kept = np.flatnonzero(self.origin >= 0)
+        before = self.origin[kept]
+        place = np.full(len(self.old) + 1, -1, dtype=np.int64)
+        place[before] = kept
+        carried = Memory.empty(len(self.new))
+        carried.nearest[kept] = place[memory.nearest[before]]
+        shrinkage = 1 - self._drift
+        drop = self._slack(shrinkage, sign=-1) + self._margin
+        carried.at_least[kept] = shrinkage * memory.at_least[before] - drop[kept]
+        into, out_of = _sliced(kept), _sliced(before)
+        for d, column in memory.floors.items():
+            if place[d] >= 0:
+                floor = np.full(len(self.new), -np.inf)
+                floor[into] = shrinkage * column[out_of] - drop[into]
+                carried.floors[int(place[d])] = floor
+        if memory.lists is not None:
+            carried.lists = self._raised(memory.lists, place)
+            _meet(self.new, self.origin, carried.lists, self._margin, self.kernels)
+        return carried
+
     @property
     def _margin(self) -> float:
         """Twice what rounding similarities can add, on both sides."""
@@ -60,15 +81,16 @@ class Update:
         changed = len(self.new) + len(self.old) - 2 * np.count_nonzero(self.origin >= 0)
         return float(changed / max(1, len(self.new)) / _HEAVY)
 
-    def lists(self, lists: Lists) -> Lists:
-        """``lists`` of the old pool brought up to date for the new one."""
+    def _raised(self, lists: Lists, place: IntArray) -> Lists:
+        """``lists`` with every similarity as a bound, those of new texts empty.
+
+        :param place: (old texts + 1,) index in the new pool of each text of the old one, -1 for gone.
+        """
         n = len(self.new)
-        place = np.full(len(self.old), -1, dtype=np.int64)
-        place[self.origin[self.origin >= 0]] = np.flatnonzero(self.origin >= 0)
         growth = 1 + self._drift
         found = no_neighbours(n, WIDTH)
         everything = np.ones((n, WIDTH), dtype=np.bool_)
-        carried = Lists(found, np.full(n, -np.inf), stale=everything, loose=everything[:, 0].copy())
+        raised = Lists(found, np.full(n, -np.inf), stale=everything, loose=everything[:, 0].copy())
         self.kernels.raise_lists(
             lists.neighbours.indices,
             lists.neighbours.similarities,
@@ -79,29 +101,9 @@ class Update:
             self._slack(growth) + self._margin,
             found.indices,
             found.similarities,
-            carried.left_out,
+            raised.left_out,
         )
-        _meet(self.new, self.origin, carried, self._margin, self.kernels)
-        return carried
-
-    def floors(self, columns: Mapping[int, FloatArray]) -> dict[int, FloatArray]:
-        """What columns of the new pool are not below; -inf for new texts.
-
-        :param columns: by text of the old pool, its column there, or what that is not below.
-        """
-        if not columns:
-            return {}
-        kept = np.flatnonzero(self.origin >= 0)
-        before = self.origin[kept]
-        shrinkage = 1 - self._drift
-        drop = self._slack(shrinkage, sign=-1)[kept] + self._margin
-        lowered: dict[int, FloatArray] = {}
-        into, out_of = _sliced(kept), _sliced(before)
-        for place in kept[np.isin(before, list(columns))].tolist():
-            floor = np.full(len(self.new), -np.inf)
-            floor[into] = shrinkage * columns[int(self.origin[place])][out_of] - drop
-            lowered[place] = floor
-        return lowered
+        return raised
 
     def _slack(self, growth: float, *, sign: int = 1) -> FloatArray:
         """(n,): the sum in the bound from above, or with sign -1 from below, of every text as a query."""

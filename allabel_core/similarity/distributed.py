@@ -69,9 +69,6 @@ class Distributed:
     def self_similarity(self) -> FloatArray:
         return self.inner.self_similarity()
 
-    def pairs(self, queries: IntArray, documents: IntArray) -> FloatArray:
-        return self.inner.pairs(queries, documents)
-
     def first_listed(
         self, lists: Lists, k: int, queries: IntArray, candidates: BoolArray
     ) -> tuple[Neighbours, BoolArray]:

@@ -48,10 +48,6 @@ class Embeddings:
     def column(self, d: int) -> FloatArray:
         return rounded(self._unit @ self._unit[d], self.decimals)
 
-    def pairs(self, queries: IntArray, documents: IntArray) -> FloatArray:
-        """(len(queries),): S[queries[i], documents[i]]."""
-        return rounded(np.einsum("ij,ij->i", self._unit[queries], self._unit[documents]), self.decimals)
-
     def first_listed(
         self, lists: Lists, k: int, queries: IntArray, candidates: BoolArray
     ) -> tuple[Neighbours, BoolArray]:

@@ -80,9 +80,7 @@ class Pool:
         old = current.inner.inner if isinstance(current.inner, Distributed) else current.inner
         assert isinstance(old, Bm25)  # noqa: S101 - what _bm25 itself put there
         new = old.replaced(texts, origin)
-        lists = new.carried_lists(old, current.known_lists, origin) if current.known_lists else None
-        floors = new.floors(old, current.used_floors, origin)
-        return Remembering(self._spread(new), lists, moved(current.nearest, origin), floors)
+        return Remembering(self._spread(new), new.carried(old, current.memory, origin))
 
     def _sbert(self, texts: list[str], origin: IntArray) -> Remembering:
         added = np.flatnonzero(origin < 0)
@@ -95,17 +93,6 @@ class Pool:
             vectors[kept] = self._vectors[origin[kept]]
         self._vectors = vectors
         return Remembering(self._spread(Embeddings(vectors)))
-
-
-def moved(indices: IntArray, origin: IntArray) -> IntArray:
-    """(n,): what ``indices``, one for each text of the old pool, are in the new one, -1 for gone or none.
-
-    :param origin: (n,) index in the old pool of each text of the new one, -1 for new texts.
-    """
-    place = np.full(len(indices) + 1, -1, dtype=np.int64)
-    place[origin] = np.arange(len(origin))
-    place[-1] = -1
-    return np.where(origin >= 0, place[indices[origin]], -1)
 
 
 def origins(before: Sequence[str], after: Sequence[str]) -> IntArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -22,9 +21,6 @@ _COLUMN_BYTES = 128_000_000
 
 class Rememberable(Similarity, Protocol):
     """A similarity that can be asked again with few scores."""
-
-    def pairs(self, queries: IntArray, documents: IntArray) -> FloatArray:
-        """(len(queries),): S[queries[i], documents[i]]."""
 
     def first_listed(
         self, lists: Lists, k: int, queries: IntArray, candidates: BoolArray
@@ -79,6 +75,25 @@ def first_listed(
     return found, (place[:, -1] >= k - 1) | everything
 
 
+@dataclass(slots=True)
+class Memory:
+    """What rankings of one pool leave for those of the next, somewhat different one.
+
+    ``nearest``: (n,) the text most similar to each in the last corpus looked at, -1 for none;
+    ``at_least``: (n,) so similar it is at least. ``floors``: of some texts d, (n,) numbers that S[:, d]
+    are not below.
+    """
+
+    lists: Lists | None
+    nearest: IntArray
+    at_least: FloatArray
+    floors: dict[int, FloatArray]
+
+    @classmethod
+    def empty(cls, n: int) -> Memory:
+        return cls(None, np.full(n, -1, dtype=np.int64), np.full(n, -np.inf), {})
+
+
 @dataclass(frozen=True, slots=True)
 class _Long:
     """``neighbours``: (n, k) the answer for every text among ``candidates``, a mask (n,)."""
@@ -91,26 +106,18 @@ class Remembering:
     """The same answers as ``inner``, of which lists of neighbours, recent columns, the last long lists and
     what was nearest in the last corpus asked about are kept. Answers must not be changed in place.
 
-    :param nearest: (n,) of each text another that may well be the nearest of a corpus, -1 for none.
-    :param floors: of some texts d, (n,) numbers that S[:, d] are not below.
+    :param memory: of the pool before, brought up to date.
     """
 
-    def __init__(
-        self,
-        inner: Rememberable,
-        lists: Lists | None = None,
-        nearest: IntArray | None = None,
-        floors: Mapping[int, FloatArray] | None = None,
-    ) -> None:
+    def __init__(self, inner: Rememberable, memory: Memory | None = None) -> None:
         self.inner = inner
         self.decimals = inner.decimals
-        self.known_lists = lists
-        self.nearest = np.full(len(inner), -1, dtype=np.int64) if nearest is None else nearest
+        self.memory = Memory.empty(len(inner)) if memory is None else memory
+        # Floors that are not asked for in this pool either are not kept for the next.
+        self._floors, self.memory.floors = self.memory.floors, {}
+        self._unknown_columns = MOST_UNKNOWN if self._floors else self._columns_to_keep
         self._long: _Long | None = None
         self._columns: OrderedDict[int, FloatArray] = OrderedDict()
-        self._floors = floors or {}
-        self._unknown_columns = MOST_UNKNOWN if self._floors else self._columns_to_keep
-        self.used_floors: dict[int, FloatArray] = {}
 
     def __len__(self) -> int:
         return len(self.inner)
@@ -148,9 +155,9 @@ class Remembering:
     @property
     def lists(self) -> Lists:
         """Made when first needed."""
-        if self.known_lists is None:
-            self.known_lists = Lists.fresh(self.inner.neighbours(WIDTH))
-        return self.known_lists
+        if self.memory.lists is None:
+            self.memory.lists = Lists.fresh(self.inner.neighbours(WIDTH))
+        return self.memory.lists
 
     def closest_chosen(self) -> FindsFarthest | None:
         return self.inner.lazily_closest(self._floor)
@@ -160,8 +167,8 @@ class Remembering:
         if floor is None and self._unknown_columns > 0:
             self._unknown_columns -= 1
             floor = self._column(d)
-        if floor is not None and len(self.used_floors) < self._columns_to_keep:
-            self.used_floors[d] = floor
+        if floor is not None and len(self.memory.floors) < self._columns_to_keep:
+            self.memory.floors[d] = floor
         return floor
 
     def worst_served(self, count: int, queries: IntArray, candidates: BoolArray) -> IntArray:
@@ -171,10 +178,9 @@ class Remembering:
         One candidate, the nearest of the last time, bounds the best from below. Queries are looked up
         in the order of these bounds until those with the lowest values have all been.
         """
-        best = np.full(len(queries), -np.inf)
-        guessed = self.nearest[queries]
-        usable = np.flatnonzero((guessed >= 0) & candidates[guessed])
-        best[usable] = self.inner.pairs(queries[usable], guessed[usable])
+        nearest, at_least = self.memory.nearest, self.memory.at_least
+        guessed = nearest[queries]
+        best = np.where((guessed >= 0) & candidates[guessed], at_least[queries], -np.inf)
         bound = np.ones(len(queries), dtype=np.bool_)
         while True:
             many = 2 * count + int(np.count_nonzero(np.isneginf(best)))
@@ -183,8 +189,8 @@ class Remembering:
                 return queries[lowest[:count]]
             asked = lowest[bound[lowest]]
             found = self.inner.neighbours(1, queries=queries[asked], candidates=candidates)
-            self.nearest[queries[asked]] = found.indices[:, 0]
-            best[asked] = found.similarities[:, 0]
+            nearest[queries[asked]] = found.indices[:, 0]
+            best[asked] = at_least[queries[asked]] = found.similarities[:, 0]
             bound[asked] = False
 
     def neighbours(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from allabel_core import Bm25, InvalidInputError, Pool, select
 from allabel_core.similarity import bm25
 from allabel_core.similarity.bm25_update import Update
-from allabel_core.similarity.pool import moved, origins
+from allabel_core.similarity.pool import origins
 from allabel_core.similarity.remembering import Remembering
 
 WORDS = np.array([f"w{i}" for i in range(300)])
@@ -38,11 +38,6 @@ def compiled(monkeypatch):
 def test_origins_pair_equal_texts_once():
     assert origins(["a", "b", "a"], ["a", "b", "a", "c"]).tolist() == [0, 1, 2, -1]
     assert origins(["a", "b", "a"], ["c", "a", "a", "a"]).tolist() == [-1, 0, 2, -1]
-
-
-def test_what_was_nearest_moves_with_the_texts():
-    # Before: a b c d, each nearest to the next. After: new, c, a, b.
-    assert moved(np.array([1, 2, 3, -1]), np.array([-1, 2, 0, 1])).tolist() == [-1, -1, 3, 1]
 
 
 @settings(max_examples=25, deadline=None)
@@ -203,7 +198,9 @@ def test_bounds_hold():
     after = [text + " w3" if i % 50 == 0 else text for i, text in enumerate(texts[5:])] + made_up(9, 4)
     origin = origins(texts, after)
     new = old.inner.replaced(after, origin)
-    lists = new.carried_lists(old.inner, old.lists, origin)
+    nearest_before = old.memory.nearest
+    carried = new.carried(old.inner, old.memory, origin)
+    lists = carried.lists
     rows = new.block(np.arange(len(after)))
     listed = lists.neighbours.indices >= 0
     rows_of_listed = np.take_along_axis(rows, np.maximum(lists.neighbours.indices, 0), axis=1)
@@ -212,7 +209,11 @@ def test_bounds_hold():
     for q, row in enumerate(rows):
         row[lists.neighbours.indices[q][listed[q]]] = -np.inf
     assert (rows.max(axis=1) <= lists.left_out).all()
-    floors = new.floors(old.inner, old.used_floors, origin)
+    for q in np.flatnonzero(carried.nearest >= 0):
+        assert after[carried.nearest[q]] == texts[nearest_before[origin[q]]]
+        assert carried.at_least[q] <= new.column(carried.nearest[q])[q]
+    assert (carried.nearest >= 0).sum() > len(after) // 2
+    floors = carried.floors
     assert len(floors) >= len([d for d in order[:7] if d in origin])
     for d, floor in floors.items():
         column = new.column(d)
