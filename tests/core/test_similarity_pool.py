@@ -130,6 +130,7 @@ def changed(texts, rng):
     return texts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["plain", "compiled"])
 @pytest.mark.parametrize("seed", range(6))
 def test_updated_pools_equal_fresh_ones(monkeypatch, seed, engine):
