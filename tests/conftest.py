@@ -29,10 +29,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class _ByService(LoadScopeScheduling):
-    """One process gets all tests on the real stack, which is started once; the others go file by file."""
+    """Real stacks are started twice, in two processes: one for whoever annotates, one for the parts. The other
+    tests go file by file."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "stack" if _folder(nodeid) in ON_THE_STACK else nodeid.partition("::")[0]
+        if _folder(nodeid) not in ON_THE_STACK:
+            return nodeid.partition("::")[0]
+        annotating = _folder(nodeid) == "browser" or "/test_whole_loop.py" in nodeid
+        return "stack for annotating" if annotating else "stack for the parts"
 
 
 def _folder(nodeid: str) -> str:

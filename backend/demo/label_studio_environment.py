@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -44,11 +45,16 @@ def install_label_studio(environment: Path, on_progress: Progress = silent) -> N
     if is_installed(environment):
         return
     environment.mkdir(parents=True, exist_ok=True)
-    log = environment / "install.log"
-    on_progress(f"Making an environment for Label Studio {LABEL_STUDIO_VERSION} in {environment}")
-    if not (_executables(environment) / "python").exists():
-        _run([sys.executable, "-m", "venv", str(environment)], log, on_progress)
-    _run(pip_command(environment), log, on_progress)
+    with (environment / "install.lock").open("w") as lock:
+        # Whoever else wants it now waits until it is there.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_installed(environment):
+            return
+        log = environment / "install.log"
+        on_progress(f"Making an environment for Label Studio {LABEL_STUDIO_VERSION} in {environment}")
+        if not (_executables(environment) / "python").exists():
+            _run([sys.executable, "-m", "venv", str(environment)], log, on_progress)
+        _run(pip_command(environment), log, on_progress)
 
 
 def pip_command(environment: Path) -> list[str]:

@@ -170,7 +170,7 @@ def test_start_training_ranks_while_there_is_budget_then_finishes(stack: Stack) 
     for task_id in annotated:
         stack.annotate(task_id)
     stack.wait_for(lambda: stack.tools.store.fact(project_id, "state") == "budget_used")
-    assert "The budget is used up" in stack.client.project(project_id).description
+    stack.wait_for(lambda: "The budget is used up" in stack.client.project(project_id).description)
 
     stack.raw("POST", f"api/ml/{backend['id']}/train")
     stack.wait_for(lambda: stack.tools.store.fact(project_id, "state") == "finished", seconds=240)
