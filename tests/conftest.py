@@ -29,8 +29,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class _ByService(LoadScopeScheduling):
-    """Real stacks are started twice, in two processes: one for whoever annotates, one for the parts. The other
-    tests go file by file."""
+    """The real stack is started twice, in two processes: for who annotates, and for the parts.
+
+    The other tests go file by file.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         if _folder(nodeid) not in ON_THE_STACK:
