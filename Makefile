@@ -82,7 +82,7 @@ bench-scale: setup ## 1, 2 and 4 workers on one project; a project of 100,000 ta
 	@$(BIN)/python -m bench.scale_out
 	@$(BIN)/python -m bench.large_pool $(ARGS)
 
-screenshots: setup setup-demo system ## the pictures of README and documentation, from a demo (fifteen minutes)
+screenshots: setup setup-demo system ## the pictures of README and documentation, from a demo (twenty minutes)
 	@$(BIN)/python -m docs.screenshots.make_pages
 
 clean: ## remove environments and the demo's data

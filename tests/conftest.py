@@ -47,7 +47,7 @@ def _folder(nodeid: str) -> str:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One real stack for the whole session: it takes a minute to start."""
+    """One real stack for all tests of a process: it takes a minute to start."""
     running, stops = start(tmp_path_factory.mktemp("stack"))
     yield running
     for stop in reversed(stops):

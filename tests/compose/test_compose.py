@@ -28,10 +28,7 @@ from backend.labeling.label_config import parse_label_config
 from backend.labeling.results import document_from_annotation, result_from_spans
 from stack import ROOT, SAMPLES
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif("ALLABEL_TEST_COMPOSE" not in os.environ, reason="make test-compose runs it"),
-]
+pytestmark = pytest.mark.skipif("ALLABEL_TEST_COMPOSE" not in os.environ, reason="make test-compose runs it")
 
 TEXTS = SAMPLES[:160]
 INTERFACE = parse_label_config(LABEL_CONFIG.read_text())
