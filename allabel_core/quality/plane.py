@@ -65,7 +65,7 @@ def _tf_idf(texts: Sequence[str], tokenizer: Tokenizer) -> csr_array:
     """(texts, words that more than one text has), rows of length 1."""
     rows = count_terms(texts, tokenizer, kernels=kernels(), threads=default_threads())
     n = len(rows.starts) - 1
-    found = np.bincount(rows.terms, minlength=len(rows.vocabulary))
+    found = rows.texts_with
     idf = np.where(found > 1, np.log(max(1, n) / np.maximum(1, found)) + 1.0, 0.0)
     values = (1 + np.log(rows.counts)) * idf[rows.terms]
     table = csr_array((values, rows.terms, rows.starts), shape=(n, len(rows.vocabulary)))

@@ -70,17 +70,17 @@ def explained(
     similarity: Similarity, picked: IntArray, votes: Votes, *, chosen: Sequence[int], stage: str, words: str
 ) -> list[Pick]:
     """Picks with reasons; ``words`` may contain ``{serves}``, the number of votes."""
-    nearest, similarities = nearest_before(similarity, picked, chosen)
+    found = (picked, votes.counts[picked], votes.similarity_sums[picked])
     picks = []
-    for place, index in enumerate(picked.tolist()):
-        serves = int(votes.counts[index])
-        some = nearest[place] >= 0
+    for index, serves, score, nearest, closeness in zip(
+        *(values.tolist() for values in (*found, *nearest_before(similarity, picked, chosen))), strict=True
+    ):
         reason = Reason(
             words=words.format(serves=serves),
-            score=float(votes.similarity_sums[index]),
+            score=score,
             serves=serves,
-            nearest=int(nearest[place]) if some else None,
-            similarity=float(similarities[place]) if some else None,
+            nearest=nearest if nearest >= 0 else None,
+            similarity=closeness if nearest >= 0 else None,
         )
         picks.append(Pick(index, stage, reason))
     return picks

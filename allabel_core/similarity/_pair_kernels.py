@@ -70,9 +70,11 @@ def farthest(starts, terms, counts, impacts, asked, chosen, available, scale, be
         ones, ``nearest`` (n,) the first of those that reach it; -inf, -1 and 0 at first.
     """
     first = -1
+    least = np.inf
     for q in range(len(below)):
-        if available[q] and (first < 0 or below[q] < below[first]):
+        if below[q] < least and available[q]:
             first = q
+            least = below[q]
     found = first
     lowest = np.inf
     for i in range(-1, len(below)):

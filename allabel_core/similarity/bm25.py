@@ -67,7 +67,7 @@ class Bm25:
         self._hold(count_terms(texts, tokenizer, kernels=self._kernels, threads=self._threads))
 
     def _hold(self, rows: TermCounts) -> None:
-        self._vocabulary = rows.vocabulary
+        self._rows = rows
         self._index = Bm25Index.build(rows, self._parameters, self._kernels)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -81,12 +81,9 @@ class Bm25:
         :param origin: (len(texts),) index that each text has in this pool, -1 for new texts.
         """
         kept, added = np.flatnonzero(origin >= 0), np.flatnonzero(origin < 0)
-        index = self._index
-        known = TermCounts(index.starts, index.terms, index.counts, self._vocabulary)
-        new = count_terms(
-            [texts[i] for i in added], self._tokenizer, known=self._vocabulary, kernels=self._kernels
-        )
-        rows = joined_rows(chosen_rows(known, origin[kept]), new)
+        vocabulary = self._rows.vocabulary
+        new = count_terms([texts[i] for i in added], self._tokenizer, known=vocabulary, kernels=self._kernels)
+        rows = joined_rows(chosen_rows(self._rows, origin[kept]), new)
         in_order = np.concatenate([kept, added])
         if (np.diff(in_order) < 0).any():
             rows = chosen_rows(rows, np.argsort(in_order))
@@ -162,7 +159,7 @@ class Bm25:
 
     def scores(self, text: str) -> FloatArray:
         """(n,): S[text, .] for a text that need not be in the pool, rounded."""
-        found = [self._vocabulary.get(token) for token in self._tokenizer(text)]
+        found = [self._rows.vocabulary.get(token) for token in self._tokenizer(text)]
         size = len(self._index.term_weights)
         known = np.array([term for term in found if term is not None and term < size], dtype=np.int64)
         total = np.zeros(len(self))

@@ -51,7 +51,7 @@ class Bm25Index:
         """In rank_bm25's order of operations, so that impacts equal its own to the last bit."""
         k1, b, epsilon = parameters
         n = len(rows.starts) - 1
-        lengths = rows.lengths()
+        lengths = rows.lengths
         average_length = int(lengths.sum()) / n if lengths.any() else 1.0
         weights = term_weights(rows, epsilon)
         saturation = k1 * (1 - b + b * lengths / average_length)
@@ -109,7 +109,7 @@ def term_weights(rows: TermCounts, epsilon: float) -> FloatArray:
     Terms that no text has (any more) weigh 0 and do not count in the average.
     """
     n = len(rows.starts) - 1
-    documents = np.bincount(rows.terms, minlength=len(rows.vocabulary))
+    documents = rows.texts_with
     by_frequency = np.zeros(n + 1)
     for f in np.flatnonzero(np.bincount(documents)).tolist():
         by_frequency[f] = math.log(n - f + 0.5) - math.log(f + 0.5) if f else 0.0

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from allabel_core.similarity.bm25_index import Bm25Index
+from allabel_core.similarity.counts import entries_of
 from allabel_core.similarity.remembering import WIDTH, Lists, Memory
 from allabel_core.similarity.topk import no_neighbours
 from allabel_core.types import FloatArray, IntArray
@@ -128,8 +129,8 @@ def _sliced(indices: IntArray) -> IntArray | slice:
 def _meet(index: Bm25Index, origin: IntArray, lists: Lists, margin: float, kernels: Any) -> None:
     """Put the new texts on the lists of all others, and all others on theirs."""
     added = np.flatnonzero(origin < 0)
-    entries = np.flatnonzero(np.repeat(origin < 0, np.diff(index.starts)))
-    places = np.repeat(np.arange(len(added), dtype=np.int32), np.diff(index.starts)[added])
+    alone, entries = entries_of(index.starts, added)
+    places = np.repeat(np.arange(len(added), dtype=np.int32), np.diff(alone))
     terms = index.terms[entries]
     impacts, counts = index.impacts[entries].astype(np.float32), index.counts[entries].astype(np.float32)
     found, frequency = np.unique(terms, return_counts=True)

@@ -23,39 +23,54 @@ class TermCounts:
     """Compressed rows, one a text: ``terms[starts[i]:starts[i + 1]]`` are the ids of its distinct terms.
 
     ``counts`` runs parallel to ``terms``. Ids number the terms of the pool as they are first seen.
+    ``lengths``: (n,) tokens of each text. ``texts_with``: (terms,) how many texts have each term.
     """
 
     starts: IntArray
     terms: Int32Array
     counts: Int32Array
     vocabulary: dict[str, int]
+    lengths: IntArray
+    texts_with: IntArray
 
-    def lengths(self) -> IntArray:
-        """(n,) tokens of each text."""
-        lengths: IntArray = np.zeros(len(self.starts) - 1, dtype=np.int64)
-        filled = np.diff(self.starts) > 0
+    @classmethod
+    def summed(
+        cls, starts: IntArray, terms: Int32Array, counts: Int32Array, vocabulary: dict[str, int]
+    ) -> TermCounts:
+        """With what follows from the rows."""
+        lengths: IntArray = np.zeros(len(starts) - 1, dtype=np.int64)
+        filled = np.diff(starts) > 0
         if filled.any():
-            lengths[filled] = np.add.reduceat(self.counts, self.starts[:-1][filled], dtype=np.int64)
-        return lengths
+            lengths[filled] = np.add.reduceat(counts, starts[:-1][filled], dtype=np.int64)
+        return cls(starts, terms, counts, vocabulary, lengths, np.bincount(terms, minlength=len(vocabulary)))
 
 
 def chosen_rows(rows: TermCounts, which: IntArray) -> TermCounts:
     """The rows ``which``, in that order."""
     if np.array_equal(which, np.arange(len(rows.starts) - 1)):
         return rows
-    lengths = np.diff(rows.starts)[which]
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    places = np.arange(starts[-1]) + np.repeat(rows.starts[which] - starts[:-1], lengths)
-    return TermCounts(starts, rows.terms[places], rows.counts[places], rows.vocabulary)
+    starts, entries = entries_of(rows.starts, which)
+    return TermCounts.summed(starts, rows.terms[entries], rows.counts[entries], rows.vocabulary)
+
+
+def entries_of(starts: IntArray, which: IntArray) -> tuple[IntArray, IntArray]:
+    """Where the rows ``which`` start when they stand alone, and the entries that they have."""
+    sizes = np.diff(starts)[which]
+    alone: IntArray = np.concatenate([[0], np.cumsum(sizes)])
+    return alone, np.arange(alone[-1]) + np.repeat(starts[which] - alone[:-1], sizes)
 
 
 def joined_rows(first: TermCounts, second: TermCounts) -> TermCounts:
     """The rows of both, in the vocabulary of ``second``, which continues that of ``first``."""
+    texts_with = second.texts_with.copy()
+    texts_with[: len(first.texts_with)] += first.texts_with
     return TermCounts(
         starts=np.concatenate([first.starts, first.starts[-1] + second.starts[1:]]),
         terms=np.concatenate([first.terms, second.terms]),
         counts=np.concatenate([first.counts, second.counts]),
         vocabulary=second.vocabulary,
+        lengths=np.concatenate([first.lengths, second.lengths]),
+        texts_with=texts_with,
     )
 
 
@@ -138,7 +153,7 @@ def _merged(chunks: list[_Chunk], known: dict[str, int] | None) -> TermCounts:
         terms.append(np.asarray(ids, dtype=np.int32)[chunk.terms])
         sizes.append(np.diff(chunk.starts))
     none = np.zeros(0, dtype=np.int32)
-    return TermCounts(
+    return TermCounts.summed(
         starts=np.cumsum(np.concatenate(sizes)),
         terms=np.concatenate([none, *terms]),
         counts=np.concatenate([none, *(chunk.counts for chunk in chunks)]),

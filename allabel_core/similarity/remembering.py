@@ -184,7 +184,7 @@ class Remembering:
         bound = np.ones(len(queries), dtype=np.bool_)
         while True:
             many = 2 * count + int(np.count_nonzero(np.isneginf(best)))
-            lowest = np.argsort(best, kind="stable")[:many]
+            lowest = _lowest(best, many)
             if not bound[lowest[:count]].any():
                 return queries[lowest[:count]]
             asked = lowest[bound[lowest]]
@@ -229,6 +229,14 @@ class Remembering:
                 part.flags.writeable = False
             known = self._long = _Long(candidates.copy(), found)
         return known.neighbours
+
+
+def _lowest(values: FloatArray, count: int) -> IntArray:
+    """Where the ``count`` lowest values are, lowest first, ties by the lower place."""
+    if 0 < count < len(values):
+        low = np.flatnonzero(values <= np.partition(values, count - 1)[count - 1])
+        return low[np.argsort(values[low], kind="stable")[:count]]
+    return np.argsort(values, kind="stable")[:count]
 
 
 def _put(whole: Neighbours, rows: IntArray, pieces: Neighbours) -> None:
