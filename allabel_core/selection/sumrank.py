@@ -12,7 +12,7 @@ from allabel_core.similarity.base import Similarity
 from allabel_core.types import BoolArray, FloatArray, IntArray, Reason
 
 STAGE = "similarity"
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,14 @@ class Votes:
     counts: IntArray
     similarity_sums: FloatArray
 
-    def ranking(self, eligible: BoolArray) -> IntArray:
-        """Eligible texts, best first: higher count, then higher sum, then lower index."""
+    def ranking(self, eligible: BoolArray, count: int) -> IntArray:
+        """The first ``count`` eligible texts, best first: higher count, then higher sum, then lower index."""
         texts = np.flatnonzero(eligible)
+        if 0 < count < len(texts):
+            counts = self.counts[texts]
+            texts = texts[counts >= np.sort(counts)[-count]]
         best_first = np.lexsort((texts, -self.similarity_sums[texts], -self.counts[texts]))
-        ranked: IntArray = texts[best_first]
+        ranked: IntArray = texts[best_first][:count]
         return ranked
 
 
@@ -61,7 +64,7 @@ def pick_central(
     candidates[list(chosen)] = True
     candidates[list(core)] = False
     votes = count_votes(similarity, k, candidates=candidates)
-    picked = votes.ranking(available)[:count]
+    picked = votes.ranking(available, count)
     words = f"among the {k} best demonstrations for {{serves}} texts"
     return explained(similarity, picked, votes, chosen=chosen, stage=STAGE, words=words)
 
@@ -95,9 +98,10 @@ def nearest_before(
     similarities = np.full(len(picked), -np.inf)
     for start in range(0, len(picked), _ROWS_AT_ONCE):
         rows = np.arange(start, min(start + _ROWS_AT_ONCE, len(picked)))
-        block = similarity.block(picked[rows], earlier)
-        block[np.arange(len(earlier)) >= len(chosen) + rows[:, None]] = -np.inf
-        best = np.argmax(block, axis=1) if len(earlier) else np.zeros(0, dtype=np.int64)
+        before = earlier[: len(chosen) + rows[-1] + 1]
+        block = similarity.block(picked[rows], before)
+        block[np.arange(len(before)) >= len(chosen) + rows[:, None]] = -np.inf
+        best = np.argmax(block, axis=1)
         similarities[rows] = block[np.arange(len(rows)), best]
         nearest[rows] = np.where(np.isfinite(similarities[rows]), earlier[best], -1)
     return nearest, similarities

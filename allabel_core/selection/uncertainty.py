@@ -91,7 +91,7 @@ def pick_for_weak_points(
     candidates[list(chosen)] = True
     candidates &= unchosen
     votes = count_votes(similarity, k, queries=weak, candidates=candidates)
-    picked = votes.ranking(available)[:count]
+    picked = votes.ranking(available, count)
     kind = "weakest texts" if combine_weakness else "texts that the model is least sure of"
     if weakness is None:
         kind = "texts worst served so far"

@@ -53,9 +53,12 @@ _CHUNK = 64
 def weigh(starts, terms, counts, weights, saturation, scale, impacts):
     """impacts = weight x (count x ``scale`` / (count + the text's ``saturation``))."""
     for d in range(len(starts) - 1):
-        for j in range(starts[d], starts[d + 1]):
-            count = np.float64(counts[j])
-            impacts[j] = weights[np.uint32(terms[j])] * (count * scale / (count + saturation[d]))
+        own = terms[starts[d] : starts[d + 1]]
+        times = counts[starts[d] : starts[d + 1]]
+        of_text = impacts[starts[d] : starts[d + 1]]
+        for j in range(len(own)):
+            count = np.float64(times[j])
+            of_text[j] = weights[np.uint32(own[j])] * (count * scale / (count + saturation[d]))
 
 
 @njit(nogil=True, cache=True)
@@ -119,8 +122,10 @@ def score_block(starts, terms, counts, impacts, n_terms, queries, documents, out
         row = out[i]
         for j in range(starts[queries[i]], starts[queries[i] + 1]):
             count = np.float64(counts[j])
-            for p in range(begins[terms[j]], ends[terms[j]]):
-                row[places[p]] += count * values[p]
+            begin, end = begins[terms[j]], ends[terms[j]]
+            found, impacts_there = places[begin:end], values[begin:end]
+            for p in range(len(found)):
+                row[np.uint32(found[p])] += count * impacts_there[p]
 
 
 @njit(nogil=True, cache=True)

@@ -30,23 +30,28 @@ def score_pairs(starts, terms, counts, impacts, n_terms, queries, documents, out
 @njit(nogil=True, cache=True)
 def ask(starts, terms, values, text, asked):
     """Lay the ``values`` of the text's terms out in ``asked``: (terms,), zero on entry."""
-    for j in range(starts[text], starts[text + 1]):
-        asked[np.uint32(terms[j])] = values[j]
+    own = terms[starts[text] : starts[text + 1]]
+    laid_out = values[starts[text] : starts[text + 1]]
+    for i in range(len(own)):
+        asked[np.uint32(own[i])] = laid_out[i]
 
 
+# Slices spare each access the check for a negative index: a quarter of the time.
 @njit(nogil=True, cache=True)
 def answer(starts, terms, values, text, asked):
     """Sum of the products: S[q, d] where the counts of q meet the impacts of d, whichever is laid out."""
+    own = terms[starts[text] : starts[text + 1]]
+    factors = values[starts[text] : starts[text + 1]]
     total = 0.0
-    for j in range(starts[text], starts[text + 1]):
-        total += asked[np.uint32(terms[j])] * values[j]
+    for i in range(len(own)):
+        total += asked[np.uint32(own[i])] * factors[i]
     return total
 
 
 @njit(nogil=True, cache=True)
 def forget(starts, terms, text, asked):
-    for j in range(starts[text], starts[text + 1]):
-        asked[np.uint32(terms[j])] = 0.0
+    for term in terms[starts[text] : starts[text + 1]]:
+        asked[np.uint32(term)] = 0.0
 
 
 @njit(nogil=True, cache=True)
@@ -173,13 +178,17 @@ def _sink(indices, similarities, unrounded, stale, place, key, value):
 
 
 @njit(nogil=True, cache=True)
-def row_sums(starts, terms, counts, values, out):
-    """out[i] = sum over the terms of text i of count x ``values`` (terms,) of the term."""
+def row_sums(starts, terms, counts, values, first, second):
+    """first[i] = sum over the terms of text i of count x ``values[term, 0]``, second[i] of the same x 1."""
     for i in range(len(starts) - 1):
-        total = 0.0
-        for j in range(starts[i], starts[i + 1]):
-            total += counts[j] * values[np.uint32(terms[j])]
-        out[i] = total
+        own = terms[starts[i] : starts[i + 1]]
+        times = counts[starts[i] : starts[i + 1]]
+        of_first = of_second = 0.0
+        for j in range(len(own)):
+            of_first += times[j] * values[np.uint32(own[j]), 0]
+            of_second += times[j] * values[np.uint32(own[j]), 1]
+        first[i] = of_first
+        second[i] = of_second
 
 
 @njit(nogil=True, cache=True)

@@ -25,7 +25,7 @@ import numpy as np
 
 from allabel_core.similarity.bm25_index import Bm25Index
 from allabel_core.similarity.counts import entries_of
-from allabel_core.similarity.remembering import WIDTH, Lists, Memory
+from allabel_core.similarity.remembering import WIDTH, Floors, Lists, Memory
 from allabel_core.similarity.topk import no_neighbours
 from allabel_core.types import FloatArray, IntArray
 
@@ -57,17 +57,20 @@ class Update:
         place[before] = kept
         carried = Memory.empty(len(self.new))
         carried.nearest[kept] = place[memory.nearest[before]]
-        shrinkage = 1 - self._drift
-        drop = self._slack(shrinkage, sign=-1) + self._margin
+        growth, shrinkage = 1 + self._drift, 1 - self._drift
+        rise, drop = self._sums(growth, shrinkage) + self._margin
         carried.at_least[kept] = shrinkage * memory.at_least[before] - drop[kept]
         into, out_of = _sliced(kept), _sliced(before)
-        for d, column in memory.floors.items():
+        # Columns stay as they are; what they are multiplied by and what is taken off is said once for all.
+        floors = memory.floors
+        drop[into] += shrinkage * floors.drop[out_of]
+        carried.floors = Floors({}, shrinkage * floors.scale, drop)
+        for d, column in floors.columns.items():
             if place[d] >= 0:
-                floor = np.full(len(self.new), -np.inf)
-                floor[into] = shrinkage * column[out_of] - drop[into]
-                carried.floors[int(place[d])] = floor
+                moved = carried.floors.columns[int(place[d])] = np.full(len(self.new), -np.inf)
+                moved[into] = column[out_of]
         if memory.lists is not None:
-            carried.lists = self._raised(memory.lists, place)
+            carried.lists = self._raised(memory.lists, place, growth, rise)
             _meet(self.new, self.origin, carried.lists, self._margin, self.kernels)
         return carried
 
@@ -82,13 +85,12 @@ class Update:
         changed = len(self.new) + len(self.old) - 2 * np.count_nonzero(self.origin >= 0)
         return float(changed / max(1, len(self.new)) / _HEAVY)
 
-    def _raised(self, lists: Lists, place: IntArray) -> Lists:
+    def _raised(self, lists: Lists, place: IntArray, growth: float, rise: FloatArray) -> Lists:
         """``lists`` with every similarity as a bound, those of new texts empty.
 
         :param place: (old texts + 1,) index in the new pool of each text of the old one, -1 for gone.
         """
         n = len(self.new)
-        growth = 1 + self._drift
         found = no_neighbours(n, WIDTH)
         everything = np.ones((n, WIDTH), dtype=np.bool_)
         raised = Lists(found, np.full(n, -np.inf), stale=everything, loose=everything[:, 0].copy())
@@ -99,25 +101,27 @@ class Update:
             self.origin,
             place,
             growth,
-            self._slack(growth) + self._margin,
+            rise,
             found.indices,
             found.similarities,
             raised.left_out,
         )
         return raised
 
-    def _slack(self, growth: float, *, sign: int = 1) -> FloatArray:
-        """(n,): the sum in the bound from above, or with sign -1 from below, of every text as a query."""
+    def _sums(self, growth: float, shrinkage: float) -> FloatArray:
+        """(2, n): the sums in the bounds from above and from below, of every text as a query."""
         ratio = self.new.average_length / self.old.average_length
-        stretch = max(1.0, ratio) if sign > 0 else min(1.0, ratio)
         before = self.old.term_weights
+        after = self.new.term_weights[: len(before)]
         # A term that no old text has adds nothing to the similarity of two old texts.
-        excess = np.zeros(len(self.new.term_weights))
-        change = stretch * self.new.term_weights[: len(before)] - growth * before
-        excess[: len(before)] = np.maximum(0.0, sign * change) * (self.k1 + 1)
-        slack = np.empty(len(self.new))
-        self.kernels.row_sums(self.new.starts, self.new.terms, self.new.counts, excess, slack)
-        return slack
+        changes = np.zeros((len(self.new.term_weights), 2))
+        changes[: len(before), 0] = np.maximum(0.0, max(1.0, ratio) * after - growth * before)
+        changes[: len(before), 1] = np.maximum(0.0, shrinkage * before - min(1.0, ratio) * after)
+        sums = np.empty((2, len(self.new)))
+        self.kernels.row_sums(
+            self.new.starts, self.new.terms, self.new.counts, changes * (self.k1 + 1), *sums
+        )
+        return sums
 
 
 def _sliced(indices: IntArray) -> IntArray | slice:

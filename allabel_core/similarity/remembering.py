@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -75,23 +75,39 @@ def first_listed(
     return found, (place[:, -1] >= k - 1) | everything
 
 
+@dataclass(frozen=True, slots=True)
+class Floors:
+    """Of some texts d (n,) numbers that S[:, d] are not below: ``scale`` x ``columns[d]`` - ``drop`` (n,)."""
+
+    columns: dict[int, FloatArray]
+    scale: float
+    drop: FloatArray
+
+    def get(self, d: int) -> FloatArray | None:
+        column = self.columns.get(d)
+        return None if column is None else self.scale * column - self.drop
+
+    def put(self, d: int, floor: FloatArray) -> None:
+        self.columns[d] = (floor + self.drop) / self.scale
+
+
 @dataclass(slots=True)
 class Memory:
     """What rankings of one pool leave for those of the next, somewhat different one.
 
     ``nearest``: (n,) the text most similar to each in the last corpus looked at, -1 for none;
-    ``at_least``: (n,) so similar it is at least. ``floors``: of some texts d, (n,) numbers that S[:, d]
-    are not below.
+    ``at_least``: (n,) so similar it is at least.
     """
 
     lists: Lists | None
     nearest: IntArray
     at_least: FloatArray
-    floors: dict[int, FloatArray]
+    floors: Floors
 
     @classmethod
     def empty(cls, n: int) -> Memory:
-        return cls(None, np.full(n, -1, dtype=np.int64), np.full(n, -np.inf), {})
+        floors = Floors({}, 1.0, np.zeros(n))
+        return cls(None, np.full(n, -1, dtype=np.int64), np.full(n, -np.inf), floors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +130,9 @@ class Remembering:
         self.decimals = inner.decimals
         self.memory = Memory.empty(len(inner)) if memory is None else memory
         # Floors that are not asked for in this pool either are not kept for the next.
-        self._floors, self.memory.floors = self.memory.floors, {}
-        self._unknown_columns = MOST_UNKNOWN if self._floors else self._columns_to_keep
+        self._floors = self.memory.floors
+        self.memory.floors = replace(self._floors, columns={})
+        self._unknown_columns = MOST_UNKNOWN if self._floors.columns else self._columns_to_keep
         self._long: _Long | None = None
         self._columns: OrderedDict[int, FloatArray] = OrderedDict()
 
@@ -163,35 +180,43 @@ class Remembering:
         return self.inner.lazily_closest(self._floor)
 
     def _floor(self, d: int) -> FloatArray | None:
-        floor = self._columns.get(d, self._floors.get(d))
-        if floor is None and self._unknown_columns > 0:
+        kept = self.memory.floors
+        if d not in self._columns and d in self._floors.columns:
+            kept.columns[d] = self._floors.columns[d]
+            return kept.get(d)
+        if d not in self._columns:
+            if self._unknown_columns == 0:
+                return None
             self._unknown_columns -= 1
-            floor = self._column(d)
-        if floor is not None and len(self.memory.floors) < self._columns_to_keep:
-            self.memory.floors[d] = floor
+        floor = self._column(d)
+        if len(kept.columns) < self._columns_to_keep:
+            kept.put(d, floor)
         return floor
 
     def worst_served(self, count: int, queries: IntArray, candidates: BoolArray) -> IntArray:
         """The ``count`` queries whose most similar candidate is least similar, worst first, ties by the
         earlier query.
 
-        One candidate, the nearest of the last time, bounds the best from below. Queries are looked up
-        in the order of these bounds until those with the lowest values have all been.
+        One candidate, the nearest of the last time or one that is listed, bounds the best from below.
+        Those with the lowest bounds are looked up, then all whose bounds the values found do not rule out.
         """
+        count = min(count, len(queries))
         nearest, at_least = self.memory.nearest, self.memory.at_least
         guessed = nearest[queries]
-        best = np.where((guessed >= 0) & candidates[guessed], at_least[queries], -np.inf)
+        unknown = queries[(guessed < 0) | ~candidates[guessed]]
+        listed, _ = self.inner.first_listed(self.lists, 1, unknown, candidates)
+        nearest[unknown], at_least[unknown] = listed.indices[:, 0], listed.similarities[:, 0]
+        best = at_least[queries]
+        asked = _lowest(best, count + int(np.count_nonzero(np.isneginf(best))))
         bound = np.ones(len(queries), dtype=np.bool_)
-        while True:
-            many = 2 * count + int(np.count_nonzero(np.isneginf(best)))
-            lowest = _lowest(best, many)
-            if not bound[lowest[:count]].any():
-                return queries[lowest[:count]]
-            asked = lowest[bound[lowest]]
+        while len(asked):
             found = self.inner.neighbours(1, queries=queries[asked], candidates=candidates)
             nearest[queries[asked]] = found.indices[:, 0]
             best[asked] = at_least[queries[asked]] = found.similarities[:, 0]
             bound[asked] = False
+            enough = np.sort(best[~bound])[:count].max(initial=-np.inf)
+            asked = np.flatnonzero(bound & (best <= enough))
+        return queries[_lowest(best, count)]
 
     def neighbours(
         self, k: int, *, queries: IntArray | None = None, candidates: BoolArray | None = None

@@ -55,12 +55,13 @@ def test_votes_break_ties_by_sum_then_index():
     # Queries 0 and 2 vote for 3 (3 + 4); 1 and 3 meet ties and vote for 0 (1 + 0).
     assert votes.counts.tolist() == [2, 0, 0, 2]
     assert votes.similarity_sums.tolist() == [1, 0, 0, 7]
-    assert votes.ranking(mask(0, 2, 3)).tolist() == [3, 0, 2]
+    assert votes.ranking(mask(0, 2, 3), 3).tolist() == [3, 0, 2]
 
 
 def test_votes_with_equal_counts_and_sums_go_to_the_lower_index():
     votes = count_votes(MatrixSimilarity(np.ones((4, 4))), 3, candidates=ALL)
-    assert votes.ranking(ALL).tolist() == [0, 1, 2, 3]
+    assert votes.ranking(ALL, 4).tolist() == [0, 1, 2, 3]
+    assert votes.ranking(ALL, 2).tolist() == [0, 1]
 
 
 def test_weak_points_have_the_worst_best_demonstration():
