@@ -12,11 +12,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from allabel_core.similarity._meeting_kernels import meet
 from allabel_core.similarity._pair_kernels import (
     column_by_rows,
     farthest,
     first_listed,
-    meet,
     raise_lists,
     row_sums,
     score_pairs,

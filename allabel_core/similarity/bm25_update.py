@@ -24,15 +24,12 @@ from typing import Any
 import numpy as np
 
 from allabel_core.similarity.bm25_index import Bm25Index
-from allabel_core.similarity.counts import entries_of
 from allabel_core.similarity.remembering import WIDTH, Floors, Lists, Memory
 from allabel_core.similarity.topk import no_neighbours
 from allabel_core.types import FloatArray, IntArray
 
 # Weights from this up grow no more than ``growth``, where no new text has the term.
 _HEAVY = 5.0
-# Terms that so many of the new texts have are added up for all of them at once.
-_COMMON = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,40 +129,11 @@ def _sliced(indices: IntArray) -> IntArray | slice:
 
 def _meet(index: Bm25Index, origin: IntArray, lists: Lists, margin: float, kernels: Any) -> None:
     """Put the new texts on the lists of all others, and all others on theirs."""
-    added = np.flatnonzero(origin < 0)
-    alone, entries = entries_of(index.starts, added)
-    places = np.repeat(np.arange(len(added), dtype=np.int32), np.diff(alone))
-    terms = index.terms[entries]
-    impacts, counts = index.impacts[entries].astype(np.float32), index.counts[entries].astype(np.float32)
-    found, frequency = np.unique(terms, return_counts=True)
-    # Common terms first, then the rest.
-    order = np.argsort(frequency < _COMMON, kind="stable")
-    common = int((frequency >= _COMMON).sum())
-    slot = np.full(len(index.term_weights), -1, dtype=np.int32)
-    slot[found[order]] = np.arange(len(found))
-    slots = slot[terms]
-    dense = np.zeros((2, common, len(added)), dtype=np.float32)
-    is_common = slots < common
-    where = slots[is_common], places[is_common]
-    dense[0][where], dense[1][where] = impacts[is_common], counts[is_common]
-    rest = np.flatnonzero(~is_common)
-    rest = rest[np.argsort(slots[rest], kind="stable")]
-    pointers = np.concatenate([[0], np.cumsum(frequency[order[common:]])])
     longest = int(np.diff(index.starts).max(initial=0))
     kernels.meet(
-        index.starts,
-        index.terms,
-        index.counts,
-        index.impacts,
+        *index.scored,
         origin,
-        added,
-        slot,
-        dense[0],
-        dense[1],
-        pointers,
-        places[rest],
-        impacts[rest],
-        counts[rest],
+        np.flatnonzero(origin < 0),
         1 + (longest + 8) * 2.0**-23,
         margin,
         lists.neighbours.indices,

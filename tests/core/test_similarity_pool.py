@@ -189,11 +189,12 @@ def test_a_bound_that_promises_too_much_would_be_noticed(monkeypatch, side):
 
 
 @pytest.mark.usefixtures("compiled")
-def test_bounds_hold():
+@pytest.mark.parametrize("added", [9, 130])
+def test_bounds_hold(added):
     texts = [*made_up(300, 3), "w1 w2", ""]
     old = Remembering(Bm25(texts))
     order = select(texts, 40, similarity=old).order
-    after = [text + " w3" if i % 50 == 0 else text for i, text in enumerate(texts[5:])] + made_up(9, 4)
+    after = [text + " w3" if i % 50 == 0 else text for i, text in enumerate(texts[5:])] + made_up(added, 4)
     origin = origins(texts, after)
     new = old.inner.replaced(after, origin)
     nearest_before = old.memory.nearest
