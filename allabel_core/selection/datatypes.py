@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from allabel_core.similarity.base import Similarity
 from allabel_core.types import BoolArray, FloatArray, Reason
@@ -42,8 +42,7 @@ class SelectionRequest:
     combine_weakness: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Pick:
+class Pick(NamedTuple):
     """One text that a strategy asks for; ``index`` refers to the similarity's texts."""
 
     index: int

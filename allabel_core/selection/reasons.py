@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -27,6 +26,6 @@ def with_nearest(
     picks = []
     for place, (index, reason) in enumerate(zip(order, reasons, strict=True)):
         if nearest[place] >= 0:
-            reason = replace(reason, nearest=int(nearest[place]), similarity=float(similarities[place]))
+            reason = reason._replace(nearest=int(nearest[place]), similarity=float(similarities[place]))
         picks.append(Pick(index, stage, reason))
     return picks

@@ -12,7 +12,7 @@ from allabel_core.similarity.base import Similarity
 from allabel_core.types import BoolArray, FloatArray, IntArray, Reason
 
 STAGE = "similarity"
-_ROWS_AT_ONCE = 128
+_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,18 +47,24 @@ __all__ = [
 ]
 
 _CHUNK = 64
+# Nearly every term occurs less often than that in a text.
+_FEW = 8
 
 
 @njit(nogil=True, cache=True)
 def weigh(starts, terms, counts, weights, saturation, scale, impacts):
     """impacts = weight x (count x ``scale`` / (count + the text's ``saturation``))."""
+    factors = np.empty(_FEW)
     for d in range(len(starts) - 1):
+        for count in range(1, _FEW):
+            factors[count] = count * scale / (count + saturation[d])
         own = terms[starts[d] : starts[d + 1]]
         times = counts[starts[d] : starts[d + 1]]
         of_text = impacts[starts[d] : starts[d + 1]]
         for j in range(len(own)):
-            count = np.float64(times[j])
-            of_text[j] = weights[np.uint32(own[j])] * (count * scale / (count + saturation[d]))
+            count = np.uint32(times[j])
+            factor = factors[count] if count < _FEW else count * scale / (count + saturation[d])
+            of_text[j] = weights[np.uint32(own[j])] * factor
 
 
 @njit(nogil=True, cache=True)
@@ -102,30 +108,29 @@ def count_texts(starts, terms, documents, out):
 @njit(nogil=True, cache=True)
 def score_block(starts, terms, counts, impacts, n_terms, queries, documents, out):
     """out[i, j] += S[queries[i], documents[j]], along the documents' own postings."""
-    ends = np.zeros(n_terms + 1, dtype=np.int64)
+    # Where the term before ends, two places on until all terms are counted, one until all are filled in.
+    ends = np.zeros(n_terms + 2, dtype=np.int32)
     for d in documents:
-        for j in range(starts[d], starts[d + 1]):
-            ends[terms[j] + 1] += 1
+        for term in terms[starts[d] : starts[d + 1]]:
+            ends[np.uint32(term) + 2] += 1
     for term in range(n_terms):
-        ends[term + 1] += ends[term]
-    begins = ends[:-1]
-    places = np.empty(ends[-1], dtype=np.int32)
+        ends[term + 2] += ends[term + 1]
+    places = np.empty(ends[-1], dtype=np.uint32)
     values = np.empty(ends[-1])
-    ends = begins.copy()
     for i in range(len(documents)):
         for j in range(starts[documents[i]], starts[documents[i] + 1]):
-            p = ends[terms[j]]
+            p = ends[terms[j] + 1]
             places[p] = i
             values[p] = impacts[j]
-            ends[terms[j]] += 1
+            ends[terms[j] + 1] += 1
     for i in range(len(queries)):
         row = out[i]
         for j in range(starts[queries[i]], starts[queries[i] + 1]):
             count = np.float64(counts[j])
-            begin, end = begins[terms[j]], ends[terms[j]]
-            found, impacts_there = places[begin:end], values[begin:end]
+            begin, end = ends[terms[j]], ends[terms[j] + 1]
+            found, worth = places[begin:end], values[begin:end]
             for p in range(len(found)):
-                row[np.uint32(found[p])] += count * impacts_there[p]
+                row[found[p]] += count * worth[p]
 
 
 @njit(nogil=True, cache=True)

@@ -145,7 +145,7 @@ def first_listed(
                     laid_out = True
                 value = answer(starts, terms, impacts, d, asked)
                 key = np.rint(value * scale) / scale
-                _sink(indices[q], similarities[q], unrounded[q], stale[q], place, key, value)
+                _sink(indices, similarities, unrounded, stale, q, place, key, value)
             else:
                 found[row, taken] = d
                 compared[row, taken] = similarities[q, place]
@@ -158,23 +158,23 @@ def first_listed(
 
 
 @njit(nogil=True, cache=True)
-def _sink(indices, similarities, unrounded, stale, place, key, value):
-    """Let the text at ``place``, now scored, sink to where it belongs."""
-    d = indices[place]
-    last = len(indices) - 1
-    while place < last and indices[place + 1] >= 0:
-        other = similarities[place + 1]
-        if other < key or (other == key and not stale[place + 1] and indices[place + 1] > d):
+def _sink(indices, similarities, unrounded, stale, q, place, key, value):
+    """Let the text at ``place`` of the list of q, now scored, sink to where it belongs."""
+    d = indices[q, place]
+    last = indices.shape[1] - 1
+    while place < last and indices[q, place + 1] >= 0:
+        other = similarities[q, place + 1]
+        if other < key or (other == key and not stale[q, place + 1] and indices[q, place + 1] > d):
             break
-        indices[place] = indices[place + 1]
-        similarities[place] = other
-        unrounded[place] = unrounded[place + 1]
-        stale[place] = stale[place + 1]
+        indices[q, place] = indices[q, place + 1]
+        similarities[q, place] = other
+        unrounded[q, place] = unrounded[q, place + 1]
+        stale[q, place] = stale[q, place + 1]
         place += 1
-    indices[place] = d
-    similarities[place] = key
-    unrounded[place] = value
-    stale[place] = False
+    indices[q, place] = d
+    similarities[q, place] = key
+    unrounded[q, place] = value
+    stale[q, place] = False
 
 
 @njit(nogil=True, cache=True)

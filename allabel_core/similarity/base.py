@@ -40,7 +40,7 @@ class FindsFarthest(Protocol):
 
 
 Floor: TypeAlias = Callable[[int], FloatArray | None]
-"""Of a text d, (n,) numbers that S[:, d] are not below, or None where nothing is known."""
+"""Of a text d (n,) numbers, or fewer, that S[:, d] are not below, or None where nothing is known."""
 
 
 class Similarity(Protocol):

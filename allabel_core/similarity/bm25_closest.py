@@ -28,7 +28,8 @@ class LazilyClosestChosen:
         self._floor = floor
         self._scale = 10.0**decimals
         self._kernels = kernels
-        self._chosen: list[int] = []
+        self._chosen: IntArray = np.empty(n, dtype=np.int64)
+        self._many = 0
         self._below: FloatArray = np.full(n, -np.inf)
         self._best: FloatArray = np.full(n, -np.inf)
         self._nearest: IntArray = np.full(n, -1, dtype=np.int64)
@@ -36,14 +37,16 @@ class LazilyClosestChosen:
 
     def add(self, d: int) -> None:
         """Count text d among the chosen."""
-        self._chosen.append(d)
+        self._chosen[self._many] = d
+        self._many += 1
         floor = self._floor(d)
         if floor is not None:
-            np.maximum(self._below, floor, out=self._below)
+            below = self._below[: len(floor)]
+            np.maximum(below, floor, out=below)
 
     def farthest(self, available: BoolArray) -> Farthest:
         """The available text least similar to all chosen ones, ties by the lower index."""
-        chosen = np.array(self._chosen, dtype=np.int64)
         state = (self._below, self._best, self._nearest, self._compared)
+        chosen = self._chosen[: self._many]
         text = self._kernels.farthest(*self._rows, chosen, available, self._scale, *state)
         return Farthest(text, float(self._best[text]), int(self._nearest[text]))

@@ -62,10 +62,14 @@ class Update:
         floors = memory.floors
         drop[into] += shrinkage * floors.drop[out_of]
         carried.floors = Floors({}, shrinkage * floors.scale, drop)
-        for d, column in floors.columns.items():
-            if place[d] >= 0:
-                moved = carried.floors.columns[int(place[d])] = np.full(len(self.new), -np.inf)
-                moved[into] = column[out_of]
+        if len(kept) == len(self.old) and isinstance(into, slice):
+            carried.floors.columns.update(floors.columns)
+        else:
+            for d, column in floors.columns.items():
+                if place[d] >= 0:
+                    known = before < len(column)
+                    moved = carried.floors.columns[int(place[d])] = np.full(len(self.new), -np.inf)
+                    moved[kept[known]] = column[before[known]]
         if memory.lists is not None:
             carried.lists = self._raised(memory.lists, place, growth, rise)
             _meet(self.new, self.origin, carried.lists, self._margin, self.kernels)

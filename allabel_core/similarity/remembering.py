@@ -14,7 +14,7 @@ from allabel_core.similarity.topk import no_neighbours
 from allabel_core.types import BoolArray, FloatArray, IntArray
 
 WIDTH = 16
-MOST_UNKNOWN = 2
+MOST_UNKNOWN = 1
 """So many columns are worth computing to bound others in rankings to come, where most are bounded already."""
 _COLUMN_BYTES = 128_000_000
 
@@ -77,7 +77,10 @@ def first_listed(
 
 @dataclass(frozen=True, slots=True)
 class Floors:
-    """Of some texts d (n,) numbers that S[:, d] are not below: ``scale`` x ``columns[d]`` - ``drop`` (n,)."""
+    """Of some texts d numbers that S[:, d] are not below: ``scale`` x ``columns[d]`` - ``drop`` (n,).
+
+    A column may be shorter than n: nothing is known of the last texts.
+    """
 
     columns: dict[int, FloatArray]
     scale: float
@@ -85,7 +88,7 @@ class Floors:
 
     def get(self, d: int) -> FloatArray | None:
         column = self.columns.get(d)
-        return None if column is None else self.scale * column - self.drop
+        return None if column is None else self.scale * column - self.drop[: len(column)]
 
     def put(self, d: int, floor: FloatArray) -> None:
         self.columns[d] = (floor + self.drop) / self.scale
