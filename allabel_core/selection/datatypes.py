@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from allabel_core.similarity.base import Similarity
 from allabel_core.types import BoolArray, FloatArray, Reason
@@ -42,7 +42,8 @@ class SelectionRequest:
     combine_weakness: bool = False
 
 
-class Pick(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Pick:
     """One text that a strategy asks for; ``index`` refers to the similarity's texts."""
 
     index: int

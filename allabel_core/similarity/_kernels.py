@@ -62,8 +62,9 @@ def weigh(starts, terms, counts, weights, saturation, scale, impacts):
         times = counts[starts[d] : starts[d + 1]]
         of_text = impacts[starts[d] : starts[d + 1]]
         for j in range(len(own)):
-            count = np.uint32(times[j])
-            factor = factors[count] if count < _FEW else count * scale / (count + saturation[d])
+            times_here = np.uint32(times[j])
+            few = times_here < _FEW
+            factor = factors[times_here] if few else times_here * scale / (times_here + saturation[d])
             of_text[j] = weights[np.uint32(own[j])] * factor
 
 
