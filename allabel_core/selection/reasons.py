@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from allabel_core.selection.datatypes import Pick
-from allabel_core.selection.sumrank import nearest_before
 from allabel_core.similarity.base import Similarity
+from allabel_core.similarity.nearest import nearest_before
 from allabel_core.types import Reason
 
 
@@ -21,8 +21,8 @@ def with_nearest(
     stage: str,
 ) -> list[Pick]:
     """Picks in ``order``; each reason gains the most similar text among those annotated or picked before."""
-    picked = np.array(order, dtype=np.int64)
-    nearest, similarities = nearest_before(similarity, picked, annotated)
+    texts = np.array([*annotated, *order], dtype=np.int64)
+    nearest, similarities = nearest_before(similarity, texts, len(annotated))
     picks = []
     for place, (index, reason) in enumerate(zip(order, reasons, strict=True)):
         if nearest[place] >= 0:

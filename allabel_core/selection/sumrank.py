@@ -9,10 +9,10 @@ import numpy as np
 
 from allabel_core.selection.datatypes import Pick
 from allabel_core.similarity.base import Similarity
+from allabel_core.similarity.nearest import nearest_before
 from allabel_core.types import BoolArray, FloatArray, IntArray, Reason
 
 STAGE = "similarity"
-_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,12 @@ def explained(
     similarity: Similarity, picked: IntArray, votes: Votes, *, chosen: Sequence[int], stage: str, words: str
 ) -> list[Pick]:
     """Picks with reasons; ``words`` may contain ``{serves}``, the number of votes."""
+    earlier = np.concatenate([np.asarray(chosen, dtype=np.int64), picked])
     found = (picked, votes.counts[picked], votes.similarity_sums[picked])
     picks = []
     for index, serves, score, nearest, closeness in zip(
-        *(values.tolist() for values in (*found, *nearest_before(similarity, picked, chosen))), strict=True
+        *(values.tolist() for values in (*found, *nearest_before(similarity, earlier, len(chosen)))),
+        strict=True,
     ):
         reason = Reason(
             words=words.format(serves=serves),
@@ -87,21 +89,3 @@ def explained(
         )
         picks.append(Pick(index, stage, reason))
     return picks
-
-
-def nearest_before(
-    similarity: Similarity, picked: IntArray, chosen: Sequence[int]
-) -> tuple[IntArray, FloatArray]:
-    """(len(picked),) twice: the most similar text chosen before each pick (-1: none), and how similar."""
-    earlier = np.concatenate([np.asarray(chosen, dtype=np.int64), picked])
-    nearest = np.full(len(picked), -1, dtype=np.int64)
-    similarities = np.full(len(picked), -np.inf)
-    for start in range(0, len(picked), _ROWS_AT_ONCE):
-        rows = np.arange(start, min(start + _ROWS_AT_ONCE, len(picked)))
-        before = earlier[: len(chosen) + rows[-1] + 1]
-        block = similarity.block(picked[rows], before)
-        block[np.arange(len(before)) >= len(chosen) + rows[:, None]] = -np.inf
-        best = np.argmax(block, axis=1)
-        similarities[rows] = block[np.arange(len(rows)), best]
-        nearest[rows] = np.where(np.isfinite(similarities[rows]), earlier[best], -1)
-    return nearest, similarities

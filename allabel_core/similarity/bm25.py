@@ -19,6 +19,7 @@ from allabel_core.similarity.bm25_index import Bm25Index, Bm25Parameters, Postin
 from allabel_core.similarity.bm25_neighbours import compiled_neighbours, exact_neighbours
 from allabel_core.similarity.bm25_update import Update
 from allabel_core.similarity.counts import TermCounts, chosen_rows, count_terms, joined_rows
+from allabel_core.similarity.nearest import nearest_by_blocks
 from allabel_core.similarity.remembering import MOST_UNKNOWN, Lists, Memory, first_listed
 from allabel_core.similarity.tokenize import Tokenizer, tokenize
 from allabel_core.similarity.topk import best_of_rows, no_neighbours, rounded
@@ -208,6 +209,16 @@ class Bm25:
             return rounded(scores, self.decimals)
         impacts = self._impacts if documents is None else self._impacts[documents]
         return rounded((self._frequencies[queries] @ impacts.T).toarray(), self.decimals)
+
+    def nearest_before(self, texts: IntArray, first: int) -> tuple[IntArray, FloatArray]:
+        """See ``FindsNearest``."""
+        if self._kernels is None:
+            return nearest_by_blocks(self, texts, first)
+        later = max(0, len(texts) - first)
+        nearest, similarities = np.full(later, -1, dtype=np.int64), np.full(later, -np.inf)
+        scale = 10.0**self.decimals
+        self._kernels.nearest_before(*self._index.scored, texts, first, scale, nearest, similarities)
+        return nearest, similarities
 
     def self_similarity(self) -> FloatArray:
         index = self._index

@@ -11,6 +11,7 @@ import numpy as np
 
 from allabel_core.errors import MissingExtraError, UnreachableClusterError
 from allabel_core.similarity.base import FindsFarthest, Floor, Neighbours
+from allabel_core.similarity.nearest import nearest_before
 from allabel_core.similarity.remembering import Lists, Rememberable
 from allabel_core.similarity.topk import no_neighbours
 from allabel_core.types import BoolArray, FloatArray, IntArray
@@ -65,6 +66,9 @@ class Distributed:
 
     def block(self, queries: IntArray, documents: IntArray | None = None) -> FloatArray:
         return self.inner.block(queries, documents)
+
+    def nearest_before(self, texts: IntArray, first: int) -> tuple[IntArray, FloatArray]:
+        return nearest_before(self.inner, texts, first)
 
     def self_similarity(self) -> FloatArray:
         return self.inner.self_similarity()

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from allabel_core.similarity.base import FindsFarthest, Floor, Neighbours, Similarity
+from allabel_core.similarity.nearest import nearest_before
 from allabel_core.similarity.topk import no_neighbours
 from allabel_core.types import BoolArray, FloatArray, IntArray
 
@@ -168,6 +169,9 @@ class Remembering:
 
     def block(self, queries: IntArray, documents: IntArray | None = None) -> FloatArray:
         return self.inner.block(queries, documents)
+
+    def nearest_before(self, texts: IntArray, first: int) -> tuple[IntArray, FloatArray]:
+        return nearest_before(self.inner, texts, first)
 
     def self_similarity(self) -> FloatArray:
         return self.inner.self_similarity()

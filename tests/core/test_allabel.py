@@ -12,8 +12,9 @@ from allabel_core import Embeddings, SelectionRequest, select, select_by
 from allabel_core.selection import diversity
 from allabel_core.selection.allabel import stage_quotas
 from allabel_core.selection.diversity import pick_diverse
-from allabel_core.selection.sumrank import count_votes, nearest_before
+from allabel_core.selection.sumrank import count_votes
 from allabel_core.selection.uncertainty import weak_points
+from allabel_core.similarity.nearest import nearest_before
 from oracle import MatrixSimilarity
 
 SIMILARITY = MatrixSimilarity(
@@ -71,7 +72,7 @@ def test_weak_points_have_the_worst_best_demonstration():
 
 
 def test_nearest_before_looks_only_at_earlier_picks():
-    nearest, similarities = nearest_before(SIMILARITY, np.array([3, 0, 2]), [])
+    nearest, similarities = nearest_before(SIMILARITY, np.array([3, 0, 2]), 0)
     assert nearest.tolist() == [-1, 3, 3]
     assert similarities.tolist() == [-np.inf, 3, 4]
 
