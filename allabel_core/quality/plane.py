@@ -67,7 +67,7 @@ def _tf_idf(texts: Sequence[str], tokenizer: Tokenizer) -> csr_array:
     n = len(rows.starts) - 1
     found = rows.texts_with
     idf = np.where(found > 1, np.log(max(1, n) / np.maximum(1, found)) + 1.0, 0.0)
-    values = (1 + np.log(rows.counts)) * idf[rows.terms]
+    values = (1 + np.log(rows.counts, dtype=np.float64)) * idf[rows.terms]
     table = csr_array((values, rows.terms, rows.starts), shape=(n, len(rows.vocabulary)))
     table = table[:, np.flatnonzero(found > 1)]
     lengths = np.sqrt(np.asarray(table.multiply(table).sum(axis=1)).ravel())

@@ -18,7 +18,7 @@ from numba import njit
 @njit(nogil=True, cache=True)
 def score_pairs(starts, terms, counts, impacts, n_terms, queries, documents, out):
     """Exact S[queries[i], documents[i, j]] in float64; 0 where the document is -1."""
-    asked = np.zeros(n_terms)
+    asked = np.zeros(n_terms, dtype=counts.dtype)
     for row in range(len(queries)):
         ask(starts, terms, counts, queries[row], asked)
         for i in range(documents.shape[1]):
@@ -51,7 +51,7 @@ def answer(starts, terms, values, text, asked):
 @njit(nogil=True, cache=True)
 def forget(starts, terms, text, asked):
     for term in terms[starts[text] : starts[text + 1]]:
-        asked[np.uint32(term)] = 0.0
+        asked[np.uint32(term)] = 0
 
 
 @njit(nogil=True, cache=True)
@@ -129,7 +129,7 @@ def first_listed(
     """
     width = indices.shape[1]
     k = found.shape[1]
-    asked = np.zeros(n_terms)
+    asked = np.zeros(n_terms, dtype=counts.dtype)
     for row in range(len(queries)):
         q = queries[row]
         laid_out = False

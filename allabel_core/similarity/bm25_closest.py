@@ -24,7 +24,7 @@ class LazilyClosestChosen:
     def __init__(self, index: Bm25Index, floor: Floor, decimals: int, kernels: Any) -> None:
         n = len(index)
         *rows, n_terms = index.scored
-        self._rows = (*rows, np.zeros(n_terms))
+        self._rows = (*rows, np.zeros(n_terms, dtype=index.counts.dtype))
         self._floor = floor
         self._scale = 10.0**decimals
         self._kernels = kernels

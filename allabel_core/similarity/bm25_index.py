@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from allabel_core.similarity.counts import Int32Array, TermCounts
+from allabel_core.similarity.counts import CountArray, Int32Array, TermCounts
 from allabel_core.types import FloatArray, IntArray
 
 
@@ -41,7 +41,7 @@ class Bm25Index:
 
     starts: IntArray
     terms: Int32Array
-    counts: Int32Array
+    counts: CountArray
     impacts: FloatArray
     term_weights: FloatArray
     average_length: float
@@ -67,7 +67,7 @@ class Bm25Index:
         return len(self.starts) - 1
 
     @property
-    def scored(self) -> tuple[IntArray, Int32Array, Int32Array, FloatArray, int]:
+    def scored(self) -> tuple[IntArray, Int32Array, CountArray, FloatArray, int]:
         """What the kernels that score whole texts take first."""
         return self.starts, self.terms, self.counts, self.impacts, len(self.term_weights)
 

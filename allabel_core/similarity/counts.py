@@ -15,6 +15,7 @@ from allabel_core.similarity.tokenize import Tokenizer, tokenize
 from allabel_core.types import BoolArray, IntArray
 
 Int32Array: TypeAlias = npt.NDArray[np.int32]
+CountArray: TypeAlias = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 _TEXTS_AT_ONCE = 2_500
 
 
@@ -22,20 +23,21 @@ _TEXTS_AT_ONCE = 2_500
 class TermCounts:
     """Compressed rows, one a text: ``terms[starts[i]:starts[i + 1]]`` are the ids of its distinct terms.
 
-    ``counts`` runs parallel to ``terms``. Ids number the terms of the pool as they are first seen.
+    ``counts`` runs parallel to ``terms``; their narrow type leaves more room in the processor's cache.
+    Ids number the terms of the pool as they are first seen.
     ``lengths``: (n,) tokens of each text. ``texts_with``: (terms,) how many texts have each term.
     """
 
     starts: IntArray
     terms: Int32Array
-    counts: Int32Array
+    counts: CountArray
     vocabulary: dict[str, int]
     lengths: IntArray
     texts_with: IntArray
 
     @classmethod
     def summed(
-        cls, starts: IntArray, terms: Int32Array, counts: Int32Array, vocabulary: dict[str, int]
+        cls, starts: IntArray, terms: Int32Array, counts: CountArray, vocabulary: dict[str, int]
     ) -> TermCounts:
         """With what follows from the rows."""
         lengths: IntArray = np.zeros(len(starts) - 1, dtype=np.int64)
@@ -156,6 +158,10 @@ def _merged(chunks: list[_Chunk], known: dict[str, int] | None) -> TermCounts:
     return TermCounts.summed(
         starts=np.cumsum(np.concatenate(sizes)),
         terms=np.concatenate([none, *terms]),
-        counts=np.concatenate([none, *(chunk.counts for chunk in chunks)]),
+        counts=_narrow(np.concatenate([none, *(chunk.counts for chunk in chunks)])),
         vocabulary=vocabulary,
     )
+
+
+def _narrow(counts: Int32Array) -> CountArray:
+    return counts.astype(np.uint16 if counts.max(initial=0) < 2**16 else np.uint32)
