@@ -164,4 +164,6 @@ def _merged(chunks: list[_Chunk], known: dict[str, int] | None) -> TermCounts:
 
 
 def _narrow(counts: Int32Array) -> CountArray:
-    return counts.astype(np.uint16 if counts.max(initial=0) < 2**16 else np.uint32)
+    if counts.max(initial=0) < 2**16:
+        return counts.astype(np.uint16)
+    return counts.astype(np.uint32)

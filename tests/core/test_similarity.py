@@ -67,6 +67,13 @@ def test_bm25_is_rank_bm25(engine, texts, k, spare, data):
         check_against(similarity, np.array(oracle.bm25_matrix(texts)), 9, k, queries, candidates)
 
 
+@pytest.mark.parametrize("engine", ["plain", "compiled"])
+def test_a_word_may_come_more_often_than_two_bytes_count(engine):
+    texts = ["a b", "a " * 70_000 + "b", "b c c", "d"]
+    similarity = Bm25(texts, engine=engine)
+    np.testing.assert_array_equal(similarity.block(np.arange(4)), np.round(oracle.bm25_matrix(texts), 9))
+
+
 @SETTINGS
 @given(
     st.lists(
