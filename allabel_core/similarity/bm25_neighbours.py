@@ -99,7 +99,9 @@ def compiled_neighbours(
                 whole[doubtful] = piece
         return result
 
-    parts = [queries[i : i + _QUERIES_AT_ONCE] for i in range(0, len(queries), _QUERIES_AT_ONCE)]
+    # As many scores at once for a small corpus as for a tile of a large one.
+    step = _QUERIES_AT_ONCE * max(1, _TILE // len(documents))
+    parts = [queries[i : i + step] for i in range(0, len(queries), step)]
     solved = in_threads(solve, parts, threads)
     return Neighbours(*(np.concatenate(pieces) for pieces in zip(*solved, strict=True)))
 
