@@ -40,7 +40,7 @@ def _meet_few(
     slot, dense_impacts, dense_counts, rest = _laid_out(starts, terms, counts, impacts, n_terms, added)
     longest = np.max(starts[1:] - starts[:-1])
     # Entries are unsigned: nothing is then lost on asking whether an index counts from the end.
-    dense, some = np.empty(longest + 1, dtype=np.uint64), np.empty(longest + 1, dtype=np.uint64)
+    some = np.empty(longest + 1, dtype=np.uint64)
     rows = np.empty(longest + 8, dtype=np.uint32)
     row_counts = np.empty(longest + 8, dtype=np.float32)
     row_impacts = np.empty(longest + 8, dtype=np.float32)
@@ -53,7 +53,9 @@ def _meet_few(
         n_some = 0
         for j in range(np.uint64(starts[r]), np.uint64(starts[r + 1])):
             s = slot[np.uint32(terms[j])]
-            dense[n_dense] = j
+            rows[n_dense] = s
+            row_counts[n_dense] = counts[j]
+            row_impacts[n_dense] = impacts[j]
             some[n_some] = j
             n_dense += s > 0
             n_some += s < 0
@@ -66,11 +68,6 @@ def _meet_few(
                 posting = rest[s, p]
                 to_added[np.uint32(posting.place)] += count * posting.impact
                 from_added[np.uint32(posting.place)] += impact * posting.count
-        for i in range(n_dense):
-            j = dense[i]
-            rows[i] = slot[np.uint32(terms[j])]
-            row_counts[i] = counts[j]
-            row_impacts[i] = impacts[j]
         for i in range(n_dense, n_dense + 7):
             rows[i] = 0
             row_counts[i] = 0.0
