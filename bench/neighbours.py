@@ -61,7 +61,7 @@ def _bm25s(impacts: sparse.csr_array, asked: sparse.csr_array, threads: int) -> 
 
 
 def _sparse_dot_topn(impacts: sparse.csr_array, asked: sparse.csr_array, threads: int) -> Callable[[], float]:
-    left, right = sparse.csr_matrix(asked), sparse.csr_matrix(impacts.T.tocsr())
+    left, right = sparse.csr_matrix(asked.astype(np.float64)), sparse.csr_matrix(impacts.T.tocsr())
     return lambda: _whole(lambda: sp_matmul_topn(left, right, top_n=K + 1, n_threads=threads))
 
 

@@ -17,6 +17,7 @@ from allabel_core.similarity._pair_kernels import (
     column_by_rows,
     farthest,
     first_listed,
+    nearest_before,
     raise_lists,
     row_sums,
     score_pairs,
@@ -48,25 +49,18 @@ __all__ = [
 ]
 
 _CHUNK = 64
-# Nearly every term occurs less often than that in a text.
-_FEW = 8
 
 
 @njit(nogil=True, cache=True)
 def weigh(starts, terms, counts, weights, saturation, scale, impacts):
     """impacts = weight x (count x ``scale`` / (count + the text's ``saturation``))."""
-    factors = np.empty(_FEW)
     for d in range(len(starts) - 1):
-        for count in range(1, _FEW):
-            factors[count] = count * scale / (count + saturation[d])
         own = terms[starts[d] : starts[d + 1]]
         times = counts[starts[d] : starts[d + 1]]
         of_text = impacts[starts[d] : starts[d + 1]]
         for j in range(len(own)):
-            times_here = np.uint32(times[j])
-            few = times_here < _FEW
-            factor = factors[times_here] if few else times_here * scale / (times_here + saturation[d])
-            of_text[j] = weights[np.uint32(own[j])] * factor
+            count = np.float64(times[j])
+            of_text[j] = weights[np.uint32(own[j])] * (count * scale / (count + saturation[d]))
 
 
 @njit(nogil=True, cache=True)
@@ -133,48 +127,6 @@ def score_block(starts, terms, counts, impacts, n_terms, queries, documents, out
             found, worth = places[begin:end], values[begin:end]
             for p in range(len(found)):
                 row[found[p]] += count * worth[p]
-
-
-@njit(nogil=True, cache=True)
-def nearest_before(starts, terms, counts, impacts, n_terms, texts, first, scale, nearest, similarities):
-    """Of each of ``texts[first:]`` the most similar of all that stand before it, the first of several.
-
-    :param nearest: int64 (len(texts) - first,), -1 on entry; ``similarities``: rounded.
-    """
-    ends = np.zeros(n_terms + 1, dtype=np.int32)
-    for d in texts:
-        for term in terms[starts[d] : starts[d + 1]]:
-            ends[np.uint32(term) + 1] += 1
-    for term in range(n_terms):
-        ends[term + 1] += ends[term]
-    places = np.empty(ends[-1], dtype=np.uint32)
-    values = np.empty(ends[-1])
-    begins = ends.copy()
-    row = np.empty(len(texts))
-    for i in range(len(texts)):
-        own = terms[starts[texts[i]] : starts[texts[i] + 1]]
-        own_counts = counts[starts[texts[i]] : starts[texts[i] + 1]]
-        own_impacts = impacts[starts[texts[i]] : starts[texts[i] + 1]]
-        row[:i] = 0.0
-        for j in range(len(own)):
-            term = np.uint32(own[j])
-            if i >= first:
-                count = np.float64(own_counts[j])
-                found, worth = places[begins[term] : ends[term]], values[begins[term] : ends[term]]
-                for p in range(len(found)):
-                    row[found[p]] += count * worth[p]
-            # Those that come after this text find it there.
-            places[ends[term]] = i
-            values[ends[term]] = own_impacts[j]
-            ends[term] += 1
-        if i >= first:
-            best = -np.inf
-            for x in range(i):
-                # Rounding adds less than the last digit.
-                if row[x] > best - 1 / scale and np.rint(row[x] * scale) / scale > best:
-                    best = np.rint(row[x] * scale) / scale
-                    nearest[i - first] = texts[x]
-            similarities[i - first] = best
 
 
 @njit(nogil=True, cache=True)

@@ -178,6 +178,48 @@ def _sink(indices, similarities, unrounded, stale, q, place, key, value):
 
 
 @njit(nogil=True, cache=True)
+def nearest_before(starts, terms, counts, impacts, n_terms, texts, first, scale, nearest, similarities):
+    """Of each of ``texts[first:]`` the most similar of all that stand before it, the first of several.
+
+    :param nearest: int64 (len(texts) - first,), -1 on entry; ``similarities``: rounded.
+    """
+    ends = np.zeros(n_terms + 1, dtype=np.int32)
+    for d in texts:
+        for term in terms[starts[d] : starts[d + 1]]:
+            ends[np.uint32(term) + 1] += 1
+    for term in range(n_terms):
+        ends[term + 1] += ends[term]
+    places = np.empty(ends[-1], dtype=np.uint32)
+    values = np.empty(ends[-1])
+    begins = ends.copy()
+    row = np.empty(len(texts))
+    for i in range(len(texts)):
+        own = terms[starts[texts[i]] : starts[texts[i] + 1]]
+        own_counts = counts[starts[texts[i]] : starts[texts[i] + 1]]
+        own_impacts = impacts[starts[texts[i]] : starts[texts[i] + 1]]
+        row[:i] = 0.0
+        for j in range(len(own)):
+            term = np.uint32(own[j])
+            if i >= first:
+                count = np.float64(own_counts[j])
+                found, worth = places[begins[term] : ends[term]], values[begins[term] : ends[term]]
+                for p in range(len(found)):
+                    row[found[p]] += count * worth[p]
+            # Those that come after this text find it there.
+            places[ends[term]] = i
+            values[ends[term]] = own_impacts[j]
+            ends[term] += 1
+        if i >= first:
+            best = -np.inf
+            for x in range(i):
+                # Rounding adds less than the last digit.
+                if row[x] > best - 1 / scale and np.rint(row[x] * scale) / scale > best:
+                    best = np.rint(row[x] * scale) / scale
+                    nearest[i - first] = texts[x]
+            similarities[i - first] = best
+
+
+@njit(nogil=True, cache=True)
 def row_sums(starts, terms, counts, values, first, second):
     """first[i] = sum over the terms of text i of count x ``values[term, 0]``, second[i] of the same x 1."""
     for i in range(len(starts) - 1):
