@@ -99,8 +99,9 @@ def compiled_neighbours(
                 whole[doubtful] = piece
         return result
 
-    # As many scores at once for a small corpus as for a tile of a large one.
-    step = _QUERIES_AT_ONCE * max(1, _TILE // len(documents))
+    # For a small corpus as many scores at once as for a tile, if that leaves each thread a part.
+    step = _QUERIES_AT_ONCE * max(1, _TILE // max(len(documents), _MOST_FREQUENT))
+    step = max(_QUERIES_AT_ONCE, min(step, -(-len(queries) // threads)))
     parts = [queries[i : i + step] for i in range(0, len(queries), step)]
     solved = in_threads(solve, parts, threads)
     return Neighbours(*(np.concatenate(pieces) for pieces in zip(*solved, strict=True)))

@@ -62,7 +62,7 @@ class Update:
         floors = memory.floors
         drop[into] += shrinkage * floors.drop[out_of]
         carried.floors = Floors({}, shrinkage * floors.scale, drop)
-        if len(kept) == len(self.old) and isinstance(into, slice):
+        if len(kept) == len(self.old) and isinstance(into, slice) and isinstance(out_of, slice):
             carried.floors.columns.update(floors.columns)
         else:
             for d, column in floors.columns.items():

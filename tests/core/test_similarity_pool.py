@@ -153,6 +153,16 @@ def test_updated_pools_equal_fresh_ones(monkeypatch, seed, engine):
 
 
 @pytest.mark.usefixtures("compiled")
+def test_texts_may_change_places_and_nothing_else():
+    texts = made_up(300, 1)
+    pool = Pool()
+    for _ in range(3):
+        found = select(texts, 60, similarity=pool.similarity(texts), stage_ratio=(1, 0, 0))
+        assert found == select(texts, 60, similarity=Bm25(texts), stage_ratio=(1, 0, 0))
+        texts = texts[::-1]
+
+
+@pytest.mark.usefixtures("compiled")
 def test_a_few_new_texts_leave_little_to_score(monkeypatch):
     texts = made_up(600, 0)
     pool = Pool()
