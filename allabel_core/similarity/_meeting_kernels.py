@@ -8,8 +8,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from allabel_core.similarity._pair_kernels import _list
-
 # New texts looked at together: seven registers of 16. Loops of a constant length leave no rest behind,
 # and what they read stays in the processor's cache.
 _AT_ONCE = 112
@@ -85,6 +83,23 @@ def _meet_few(
                     q = added[x]
                     _list(indices[q], bounds[q], left_out, q, r, from_added[x] * growth + margin)
                     lowest[x] = np.float32((left_out[q] - margin) / growth)
+
+
+@njit(nogil=True, cache=True)
+def _list(indices, bounds, left_out, q, d, bound):
+    """Insert d; what falls off the end of the list raises its ``left_out``."""
+    last = len(indices) - 1
+    if indices[last] >= 0:
+        left_out[q] = max(left_out[q], min(bound, bounds[last]))
+        if bound <= bounds[last]:
+            return
+    place = last
+    while place > 0 and (indices[place - 1] < 0 or bounds[place - 1] < bound):
+        indices[place] = indices[place - 1]
+        bounds[place] = bounds[place - 1]
+        place -= 1
+    indices[place] = d
+    bounds[place] = bound
 
 
 @njit(nogil=True, cache=True)

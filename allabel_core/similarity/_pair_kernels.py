@@ -253,20 +253,3 @@ def raise_lists(
                 indices[q, filled] = place[d]
                 bounds[q, filled] = growth * old_similarities[o, i] + slack[q]
                 filled += 1
-
-
-@njit(nogil=True, cache=True)
-def _list(indices, bounds, left_out, q, d, bound):
-    """Insert d; what falls off the end of the list raises its ``left_out``."""
-    last = len(indices) - 1
-    if indices[last] >= 0:
-        left_out[q] = max(left_out[q], min(bound, bounds[last]))
-        if bound <= bounds[last]:
-            return
-    place = last
-    while place > 0 and (indices[place - 1] < 0 or bounds[place - 1] < bound):
-        indices[place] = indices[place - 1]
-        bounds[place] = bounds[place - 1]
-        place -= 1
-    indices[place] = d
-    bounds[place] = bound
