@@ -66,7 +66,7 @@ lock: setup ## requirements*.lock anew: all that is deployed, with hashes
 	done
 
 audit: setup ## known vulnerabilities of what is deployed; asks an advisory service
-	@$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement requirements.lock || { echo "Either a vulnerability is listed above, or no advisory service could be asked and nothing is proven." >&2; exit 1; }
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip $(addprefix --requirement ,$(wildcard requirements*.lock)) $(ARGS) || { echo "Either a vulnerability is listed above, or no advisory service could be asked and nothing is proven." >&2; exit 1; }
 
 check: lint test ## what CI runs
 

@@ -63,17 +63,17 @@ def settle(services: Services, project_id: int, seconds: float = 3600) -> float:
 
 
 def one_more_annotation(services: Services, project_id: int) -> dict[str, float]:
-    """What the worker does after an annotation: seconds of the sync, and of the ranking in it."""
+    """Seconds from an annotation to the queue published anew, and of the ranking in them."""
     store = services.tools.store
     task_id = store.queue(project_id, 1)[0].task_id
     rankings = store.fact(project_id, "rankings")
+    started = time.monotonic()
     services.client.submit_annotation(task_id, [])
     wait_for(lambda: store.fact(project_id, "rankings") != rankings, seconds=600, every=0.01)
     wait_for(lambda: not store.dirty(project_id)[0], seconds=600, every=0.01)
-    facts = store.facts(project_id)
-    sync = {"sync_seconds": float(facts["sync_seconds"]), "rank_seconds": float(facts["rank_seconds"])}
+    seconds = time.monotonic() - started
     settle(services, project_id)
-    return sync
+    return {"seconds": seconds, "rank_seconds": float(store.fact(project_id, "rank_seconds") or 0)}
 
 
 def redis_megabytes(services: Services, project_id: int) -> dict[str, float]:
