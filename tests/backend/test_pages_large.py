@@ -71,13 +71,15 @@ def _fill(store: Store) -> None:
     store.save_computed(PROJECT, review.NAME, json.dumps(rows).encode())
 
 
+def _seconds(client: TestClient, path: str) -> float:
+    started = time.process_time()
+    assert client.get(path).status_code == 200
+    return time.process_time() - started
+
+
 def test_no_page_costs_a_quarter_of_a_second(client: TestClient) -> None:
     pages = ("", "/queue", "/tasks/5", "/tasks/5000", "/map", "/map/points", "/consistency", "/review")
-    seconds = {}
-    for page in pages:
-        client.get(f"/projects/1{page}")
-        started = time.process_time()
-        assert client.get(f"/projects/1{page}").status_code == 200
-        seconds[page] = time.process_time() - started
+    # The least of three: what else the process does at the time, collecting garbage say, is no page's cost.
+    seconds = {page: min(_seconds(client, f"/projects/1{page}") for _ in range(3)) for page in pages}
     print({page: round(each, 3) for page, each in seconds.items()})
     assert max(seconds.values()) < 0.25
