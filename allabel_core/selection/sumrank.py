@@ -73,11 +73,11 @@ def explained(
     similarity: Similarity, picked: IntArray, votes: Votes, *, chosen: Sequence[int], stage: str, words: str
 ) -> list[Pick]:
     """Picks with reasons; ``words`` may contain ``{serves}``, the number of votes."""
-    earlier = np.concatenate([np.asarray(chosen, dtype=np.int64), picked])
+    texts = np.concatenate([np.asarray(chosen, dtype=np.int64), picked])
     found = (picked, votes.counts[picked], votes.similarity_sums[picked])
     picks = []
     for index, serves, score, nearest, closeness in zip(
-        *(values.tolist() for values in (*found, *nearest_before(similarity, earlier, len(chosen)))),
+        *(values.tolist() for values in (*found, *nearest_before(similarity, texts, len(chosen)))),
         strict=True,
     ):
         reason = Reason(

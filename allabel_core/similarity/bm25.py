@@ -214,8 +214,8 @@ class Bm25:
         """See ``FindsNearest``."""
         if self._kernels is None:
             return nearest_by_blocks(self, texts, first)
-        later = max(0, len(texts) - first)
-        nearest, similarities = np.full(later, -1, dtype=np.int64), np.full(later, -np.inf)
+        later = len(texts) - first
+        nearest, similarities = np.full(later, -1, dtype=np.int64), np.empty(later)
         scale = 10.0**self.decimals
         self._kernels.nearest_before(*self._index.scored, texts, first, scale, nearest, similarities)
         return nearest, similarities

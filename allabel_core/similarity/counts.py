@@ -51,15 +51,10 @@ def chosen_rows(rows: TermCounts, which: IntArray) -> TermCounts:
     """The rows ``which``, in that order."""
     if np.array_equal(which, np.arange(len(rows.starts) - 1)):
         return rows
-    starts, entries = entries_of(rows.starts, which)
+    sizes = np.diff(rows.starts)[which]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    entries = np.arange(starts[-1]) + np.repeat(rows.starts[which] - starts[:-1], sizes)
     return TermCounts.summed(starts, rows.terms[entries], rows.counts[entries], rows.vocabulary)
-
-
-def entries_of(starts: IntArray, which: IntArray) -> tuple[IntArray, IntArray]:
-    """Where the rows ``which`` start when they stand alone, and the entries that they have."""
-    sizes = np.diff(starts)[which]
-    alone: IntArray = np.concatenate([[0], np.cumsum(sizes)])
-    return alone, np.arange(alone[-1]) + np.repeat(starts[which] - alone[:-1], sizes)
 
 
 def joined_rows(first: TermCounts, second: TermCounts) -> TermCounts:

@@ -87,9 +87,9 @@ class Floors:
     scale: float
     drop: FloatArray
 
-    def get(self, d: int) -> FloatArray | None:
-        column = self.columns.get(d)
-        return None if column is None else self.scale * column - self.drop[: len(column)]
+    def get(self, d: int) -> FloatArray:
+        column = self.columns[d]
+        return self.scale * column - self.drop[: len(column)]
 
     def put(self, d: int, floor: FloatArray) -> None:
         self.columns[d] = (floor + self.drop) / self.scale
@@ -188,10 +188,10 @@ class Remembering:
 
     def _floor(self, d: int) -> FloatArray | None:
         kept = self.memory.floors
-        if d not in self._columns and d in self._floors.columns:
-            kept.columns[d] = self._floors.columns[d]
-            return kept.get(d)
         if d not in self._columns:
+            if d in self._floors.columns:
+                kept.columns[d] = self._floors.columns[d]
+                return kept.get(d)
             if self._unknown_columns == 0:
                 return None
             self._unknown_columns -= 1
@@ -211,7 +211,9 @@ class Remembering:
         nearest, at_least = self.memory.nearest, self.memory.at_least
         guessed = nearest[queries]
         unknown = queries[(guessed < 0) | ~candidates[guessed]]
-        listed, _ = self.inner.first_listed(self.lists, 1, unknown, candidates)
+        listed = no_neighbours(len(unknown), 1)
+        if self.memory.lists is not None:
+            listed, _ = self.inner.first_listed(self.memory.lists, 1, unknown, candidates)
         nearest[unknown], at_least[unknown] = listed.indices[:, 0], listed.similarities[:, 0]
         best = at_least[queries]
         asked = _lowest(best, count + int(np.count_nonzero(np.isneginf(best))))

@@ -103,6 +103,7 @@ def test_the_worst_served_are_found_with_few_look_ups(compiled):
     corpus[3] = False
     kept.worst_served(10, queries, corpus)
     assert sum(asked) < 100
+    assert kept.memory.lists is None
 
 
 def changed(texts, rng):
