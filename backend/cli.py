@@ -290,6 +290,9 @@ def demo(
     port: Annotated[int, typer.Option(help="Port of the backend.")] = 9090,
     label_studio_port: Annotated[int, typer.Option(help="Port of Label Studio.")] = 8080,
     autopilot: Annotated[int, typer.Option(min=0, help="Annotate so many sample tasks by itself.")] = 0,
+    pace: Annotated[
+        float, typer.Option(min=0, help="The autopilot takes so many seconds for a text, at least.")
+    ] = 0,
     exit: Annotated[
         bool, typer.Option("--exit", help="Stop everything afterwards and print a JSON line.")
     ] = False,
@@ -301,7 +304,12 @@ def demo(
     from .demo.run import run_demo
 
     code = run_demo(
-        data=data, port=port, label_studio_port=label_studio_port, autopilot=autopilot, exit_after=exit
+        data=data,
+        port=port,
+        label_studio_port=label_studio_port,
+        autopilot=autopilot,
+        exit_after=exit,
+        pace=pace,
     )
     raise typer.Exit(code)
 

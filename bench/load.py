@@ -61,6 +61,7 @@ def summary(work: Work, seconds: float) -> dict[str, Any]:
         "next_task_ms": percentiles(work.next_ms),
         "submit_ms": percentiles(work.submit_ms),
         "refused": dict(work.refused),
+        "failed": dict(work.failed),
     }
 
 
@@ -94,7 +95,7 @@ def under_load(services: Services, annotators: Annotators, tasks: int, seconds: 
         "last_sync_seconds": float(facts["sync_seconds"]),
         "last_rank_seconds": float(facts["rank_seconds"]),
         "worker_megabytes": memory.megabytes,
-        "wrong": wrong(services, project_id, work.submitted, window),
+        "wrong": wrong(services, project_id, list(work.submitted.values()), window),
     }
 
 

@@ -1,4 +1,4 @@
-"""Label Studio through its API: reading a project, publishing a queue, and what a person does."""
+"""Label Studio through its API: reading a project and publishing a queue."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..errors import LabelStudioNotFoundError, LabelStudioRejectedError
+from ..errors import LabelStudioRejectedError
 from ..labeling.results import noted_prediction
 from ..ports import Annotation, ConnectedBackend, Noted, Project, PublishedPrediction, Task, Webhook
 from .label_studio_http import LabelStudioHttp
+from .label_studio_person import PersonsCalls
 from .label_studio_setup import connect_backend, secure_webhook, set_up_project, webhooks
 from .label_studio_undo import queue_settings, undo_set_up
 
 # Of the sizes 100 to 10,000 this one is as fast as any, and keeps memory flat.
 PAGE_SIZE = 1000
 PREDICTIONS_PER_CALL = 500
-TASKS_PER_CALL = 1000
 TASKS_PER_EXPORT = 200
 # Label Studio prunes annotations by the same list of names as tasks.
 _ANNOTATION_FIELDS = "result,created_at,updated_at,was_cancelled,ground_truth,lead_time,completed_by"
@@ -30,14 +30,14 @@ OVERLAP = timedelta(seconds=3)
 """Changes are asked for from so long before the last one seen, since they are not stored in their order."""
 
 
-class LabelStudioClient:
+class LabelStudioClient(PersonsCalls):
     """Fulfils ``ports.LabelStudio``. Safe to share between threads; every method raises ``LabelStudioError``.
 
     Takes the arguments of ``LabelStudioHttp``: ``base_url``, ``api_key``, ``timeout``, ``retries``.
     """
 
     def __init__(self, base_url: str, api_key: str, **options: Any) -> None:
-        self._http = LabelStudioHttp(base_url, api_key, **options)
+        super().__init__(LabelStudioHttp(base_url, api_key, **options))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._http.base_url!r}, api_key='***')"
@@ -236,47 +236,6 @@ class LabelStudioClient:
                 for annotation in task["annotations"]
             }
         return found
-
-    # -- What a person does through the page
-
-    def create_project(self, title: str, label_config: str, instructions: str = "") -> int:
-        body = {
-            "title": title,
-            "label_config": label_config,
-            "expert_instruction": instructions,
-            "show_instruction": bool(instructions),
-        }
-        return int(self._http.call("POST", "api/projects/", json=body)["id"])
-
-    def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Import tasks (their data, or Label Studio's own form with ``data``); their ids, in order."""
-        ids: list[int] = []
-        for start in range(0, len(tasks), TASKS_PER_CALL):
-            answer = self._http.call(
-                "POST",
-                f"api/projects/{project_id}/import",
-                params={"return_task_ids": "true"},
-                json=list(tasks[start : start + TASKS_PER_CALL]),
-            )
-            ids.extend(answer["task_ids"])
-        return ids
-
-    def next_task(self, project_id: int) -> tuple[int, list[dict[str, Any]]] | None:
-        """The task that the labelling stream serves next, and the predictions shown with it.
-
-        It is locked for this user until annotated, hence served again; None when all is labelled.
-        """
-        try:
-            task = self._http.call("GET", f"api/projects/{project_id}/next/")
-        except LabelStudioNotFoundError:
-            return None
-        return int(task["id"]), list(task["predictions"])
-
-    def submit_annotation(
-        self, task_id: int, result: Sequence[Mapping[str, Any]], lead_time: float = 0.0, *, skip: bool = False
-    ) -> int:
-        body = {"result": list(result), "lead_time": lead_time, "was_cancelled": skip}
-        return int(self._http.call("POST", f"api/tasks/{task_id}/annotations/", json=body)["id"])
 
 
 # Not by `total_annotations`: while somebody deletes a project, and for ever if two are deleted at once,

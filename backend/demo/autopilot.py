@@ -12,6 +12,7 @@ from allabel_core.metrics import score_entities
 from allabel_core.quality.edits import span_edits
 from allabel_core.types import Document
 
+from ..errors import LabelStudioRejectedError
 from ..labeling.label_config import LabelingInterface
 from ..labeling.results import document_from_annotation, result_from_spans
 
@@ -28,12 +29,14 @@ class Annotator(Protocol):
 
 @dataclass(slots=True)
 class Autopilot:
-    """One run. ``served``: the tasks in the order of annotation.
+    """One run. ``served``: the tasks in the order of annotation; ``refused``: those that were not saved.
 
     ``suggested``: the pre-annotations as shown before any correction, and parallel to it ``corrected``;
     both without the ``blind`` tasks, which show none. ``settle`` is called after every ``settle_every``
-    annotations, to let the queue be ranked and pre-annotated anew. ``seconds_per_edit``: how long it
+    annotations, to let the queue be ranked and pre-annotated again. ``seconds_per_edit``: how long it
     takes over each span that it adds, moves, relabels or removes; what it submits is the time it took.
+    ``seconds_per_text``: how long it takes over a text at least. A person who takes that long does not
+    wait for the queue either, so it is settled at the end only.
     """
 
     annotator: Annotator
@@ -43,13 +46,17 @@ class Autopilot:
     settle: Callable[[], None]
     settle_every: int = 5
     seconds_per_edit: float = 0.0
+    seconds_per_text: float = 0.0
     blind: Collection[int] = ()
     served: list[int] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
     suggested: list[Document] = field(default_factory=list)
     corrected: list[Document] = field(default_factory=list)
 
     def annotate(self, count: int, on_task: Callable[[int], None]) -> None:
-        """Annotate ``count`` tasks or as many as there are; ``on_task`` gets each task's id.
+        """Annotate ``count`` tasks or as many as there are; ``on_task`` gets each one's id, saved or refused.
+
+        A refused one is one of the ``count``, so that this ends even where every one is refused.
 
         :raises AllabelError: Label Studio served a task that has no gold.
         """
@@ -65,7 +72,7 @@ class Autopilot:
                 )
             self._annotate(task_id, predictions)
             on_task(task_id)
-            if done % self.settle_every == 0 or done == count:
+            if done == count or (done % self.settle_every == 0 and not self.seconds_per_text):
                 self.settle()
 
     def _annotate(self, task_id: int, predictions: Sequence[Mapping[str, Any]]) -> None:
@@ -73,14 +80,18 @@ class Autopilot:
         gold = self.gold[task_id]
         shown = predictions[0]["result"] if predictions else []
         suggested = document_from_annotation(self.interface, gold.text, shown)
+        changes = [edit for edit in span_edits(suggested.spans, gold.spans) if edit.change != "kept"]
+        time.sleep(max(self.seconds_per_text, self.seconds_per_edit * len(changes)))
+        result = result_from_spans(self.interface, gold.text, gold.spans, relations=gold.relations)
+        try:
+            self.annotator.submit_annotation(task_id, result, time.monotonic() - started)
+        except LabelStudioRejectedError:
+            self.refused.append(task_id)
+            return
         self.served.append(task_id)
         if task_id not in self.blind:
             self.suggested.append(suggested)
             self.corrected.append(gold)
-        changes = [edit for edit in span_edits(suggested.spans, gold.spans) if edit.change != "kept"]
-        time.sleep(self.seconds_per_edit * len(changes))
-        result = result_from_spans(self.interface, gold.text, gold.spans, relations=gold.relations)
-        self.annotator.submit_annotation(task_id, result, time.monotonic() - started)
 
     def entity_f1(self, last: int | None = None) -> float:
         """Entity F1, in [0, 1], of the suggestions for all or the last few annotated tasks."""

@@ -49,17 +49,27 @@ class Running(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``autopilot``: how many tasks to annotate from gold; ``exit_after``: stop everything then."""
+    """``autopilot``: how many tasks to annotate from gold, ``pace`` seconds for each at least.
+
+    ``exit_after``: stop everything then.
+    """
 
     data: Path | None
     port: int
     label_studio_port: int
     autopilot: int
+    pace: float
     exit_after: bool
 
 
 def run_demo(
-    *, data: Path | None, port: int, label_studio_port: int, autopilot: int, exit_after: bool
+    *,
+    data: Path | None,
+    port: int,
+    label_studio_port: int,
+    autopilot: int,
+    exit_after: bool,
+    pace: float = 0.0,
 ) -> int:
     """Start everything, show how to use it, and stay until Ctrl-C or, on request, the autopilot's end.
 
@@ -69,7 +79,7 @@ def run_demo(
 
     :raises AllabelError: something cannot be started or read; everything is stopped by then.
     """
-    options = Options(data, port, label_studio_port, autopilot, exit_after)
+    options = Options(data, port, label_studio_port, autopilot, pace, exit_after)
     previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     screen = Screen()
     summary: dict[str, object] = {}
@@ -126,10 +136,14 @@ class Demo:
                 before.annotated + len(pilot.served), whole=len(pilot.served) < self.options.autopilot
             ),
             seconds_per_edit=SECONDS_PER_EDIT,
+            seconds_per_text=self.options.pace,
             blind=frozenset(store.audit(project_id)),
         )
 
         def tell(task_id: int) -> None:
+            if pilot.served[-1:] != [task_id]:
+                self.screen.say(f"[red]     task {task_id} was refused: Label Studio did not save it[/red]")
+                return
             done = len(pilot.served)
             self.screen.say(
                 f"     {done:3} of {self.options.autopilot}  task {task_id:<5} "
@@ -141,9 +155,11 @@ class Demo:
         after = report(self.tools, project_id)
         return {
             "annotated": len(pilot.served),
+            "refused": len(pilot.refused),
             "rerankings": after.rankings - before.rankings,
             "served_in_queue_order": pilot.served == expected[: len(pilot.served)],
             "entity_f1": round(pilot.entity_f1(), 4) if pilot.served else None,
+            "entity_f1_last_10": round(pilot.entity_f1(10), 4) if pilot.served else None,
             "tokens": after.spending.prompt_tokens + after.spending.completion_tokens,
         }
 

@@ -6,6 +6,7 @@ from allabel_core.errors import AllabelError
 from allabel_core.types import Document, Span
 from backend.demo.autopilot import Autopilot
 from backend.demo.projects import label_config
+from backend.errors import LabelStudioRejectedError
 from backend.labeling.label_config import parse_label_config
 from backend.labeling.results import result_from_spans
 
@@ -18,10 +19,14 @@ GOLD = {
 
 
 class Person:
-    """Serves tasks in the order given, each with its suggested spans, and keeps what is submitted."""
+    """Serves tasks in the order given, each with its suggested spans, and keeps what is submitted.
 
-    def __init__(self, queue, suggestions=None):
+    The first ``refusals`` submissions are refused.
+    """
+
+    def __init__(self, queue, suggestions=None, refusals=0):
         self.queue = list(queue)
+        self.refusals = refusals
         self.suggestions = suggestions or {}
         self.submitted = []
         self.lead_times = []
@@ -37,6 +42,9 @@ class Person:
         return task_id, [{"result": result_from_spans(INTERFACE, GOLD[task_id].text, spans)}]
 
     def submit_annotation(self, task_id, result, lead_time=0.0, *, skip=False):
+        if self.refusals:
+            self.refusals -= 1
+            raise LabelStudioRejectedError("parent_prediction: Invalid pk")
         assert task_id == self.queue.pop(0)
         self.submitted.append((task_id, result))
         self.lead_times.append(lead_time)
@@ -103,3 +111,28 @@ def test_tasks_of_the_blind_audit_do_not_count_as_bad_suggestions():
     made.annotate(2, lambda _: None)
     assert made.served == [7, 3]
     assert made.entity_f1() == made.entity_f1(last=1) == 1.0
+
+
+def test_a_refused_submission_is_counted_and_is_no_annotation():
+    told = []
+    made, _ = pilot(Person([7, 3], {7: GOLD[7].spans}, refusals=1), settle_every=1)
+    made.annotate(3, told.append)
+    assert made.refused == [7]
+    assert made.served == [7, 3]
+    assert told == [7, 7, 3]
+    assert len(made.suggested) == 2
+
+
+def test_it_ends_though_everything_is_refused():
+    made, _ = pilot(Person([7], refusals=99))
+    made.annotate(3, lambda _: None)
+    assert made.refused == [7, 7, 7]
+    assert made.served == []
+
+
+def test_at_a_persons_pace_it_waits_for_nothing_in_between():
+    person = Person([7, 3, 5], {7: GOLD[7].spans})
+    made, settled = pilot(person, settle_every=1, seconds_per_text=0.02)
+    made.annotate(3, lambda _: None)
+    assert settled == [3]
+    assert min(person.lead_times) >= 0.02
