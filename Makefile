@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-demo system demo test test-fast test-compose test-package test-faults lint docs docs-links lock audit check bench bench-load bench-scale screenshots clean
+.PHONY: help setup setup-demo system demo test test-fast test-compose test-package test-faults test-pace lint docs docs-links lock audit check bench bench-load bench-scale screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -44,6 +44,9 @@ test-package: setup system ## wheel and sdist, installed into environments of th
 test-faults: setup system ## half an hour of kills, outages, floods and upgrades; ends with a table of figures
 	@ALLABEL_TEST_FAULTS=1 $(BIN)/python -m pytest tests/faults $(ARGS)
 
+test-pace: setup system ## a browser annotates fifty texts in a row at 4 s and at 15 s each (twenty minutes)
+	@ALLABEL_TEST_PACE=50x4,50x15 $(BIN)/python -m pytest tests/browser/test_staying_open.py -k persons_pace --verbose $(ARGS)
+
 lint: setup ## formatting, style, types, import contracts, security of the code
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -75,7 +78,7 @@ bench: setup ## speed, side by side with peers
 	@$(BIN)/python -m bench $(ARGS)
 	@$(BIN)/python -m bench.llm_overhead
 
-bench-load: setup ## fifty annotators on 10,000 tasks; a slow model (six minutes)
+bench-load: setup ## 1 to 50 people on 10,000 tasks beside Label Studio alone; a slow model (half an hour)
 	@$(BIN)/python -m bench.load $(ARGS)
 
 bench-scale: setup ## 1, 2 and 4 workers on one project; a project of 100,000 tasks (ten minutes)

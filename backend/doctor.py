@@ -12,11 +12,15 @@ from rq import Worker
 
 from allabel_core.errors import AllabelError
 
+from .adapters.label_studio_setup import IMPORT_FLAG
 from .bootstrap import build_label_studio, build_model, build_tools, connect_redis, webhook_secret
 from .ports import LabelStudio
 from .settings import Settings, require_label_studio
 from .usecases.memory import SECRET_HEADER
 from .usecases.tools import Tools
+
+MANY_TASKS = 3_000
+"""From here on, loading them all is most of what a publication costs Label Studio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterat
         lambda: _order(label_studio, project_id),
         f"Let the worker set it up anew: allabel rerank {project_id}",
     )
+    yield _check("Imports", lambda: _imports(label_studio, project_id), "")
 
 
 def _state(tools: Tools, project_id: int) -> str:
@@ -136,6 +141,18 @@ def _webhook(label_studio: LabelStudio, project_id: int, secret: str) -> str:
     if any(hook.headers[SECRET_HEADER] != secret for hook in ours):
         raise _FoundWrongError("the webhook's secret is not the one of this backend")
     return f"calls {ours[0].url} with our secret"
+
+
+def _imports(label_studio: LabelStudio, project_id: int) -> str:
+    tasks = label_studio.project(project_id).task_count
+    if not label_studio.imports_load_all_tasks(project_id):
+        return "Label Studio takes predictions in without loading the whole project"
+    if tasks < MANY_TASKS:
+        return f"each loads all {tasks} tasks, which are few"
+    return (
+        f"each loads all {tasks:,} tasks, so annotators wait for publications: start Label Studio with "
+        f"{IMPORT_FLAG}=true"
+    )
 
 
 def _order(label_studio: LabelStudio, project_id: int) -> str:

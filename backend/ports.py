@@ -132,6 +132,9 @@ class LabelStudio(Protocol):
     def webhooks(self, project_id: int | None = None) -> list[Webhook]:
         """Those of one project, or all that there are."""
 
+    def imports_load_all_tasks(self, project_id: int) -> bool:
+        """Whether Label Studio loads the whole project for every import of predictions."""
+
     def queue_settings(self, project_id: int) -> dict[str, Any]:
         """Those settings of a project that ``set_up_project`` and publishing change, as they are."""
 

@@ -67,6 +67,7 @@ def one_more_annotation(services: Services, project_id: int) -> dict[str, float]
     store = services.tools.store
     task_id = store.queue(project_id, 1)[0].task_id
     rankings = store.fact(project_id, "rankings")
+    services.client.open_task(task_id)
     started = time.monotonic()
     services.client.submit_annotation(task_id, [])
     wait_for(lambda: store.fact(project_id, "rankings") != rankings, seconds=600, every=0.01)

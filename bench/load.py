@@ -1,9 +1,11 @@
-"""Fifty people annotate one project of 10,000 tasks as fast as Label Studio lets them.
+"""1, 5, 20 and 50 people annotate 10,000 tasks at a person's pace, then as fast as Label Studio lets them.
 
-Everything is real but the people and the model, which answers in 200 ms: Label Studio on SQLite, Redis,
-backend, one worker. All of it runs on this machine's loopback interface. Afterwards a batch of 100 tasks is
-asked of a slow model. Run from the repository's root: ``python -m bench.load --seconds 120``; the figures
-go to ``bench/out/load.json``, the memory over time to ``bench/out/load.png``.
+Everything is real but the people and the model, which answers in 200 ms: Label Studio on SQLite (or, with
+``--postgres``, on PostgreSQL with two processes), Redis, backend, one worker. All of it runs on this
+machine's loopback interface. Beside each run the same people annotate a project without us, half of the
+time before it and half after. Afterwards a batch of 100 tasks is asked of a slow model. Run from the
+repository's root: ``python -m bench.load --people 5 20 --seconds 60``; the figures go to
+``bench/out/load.json``, the memory over time to ``bench/out/load.png``.
 """
 
 from __future__ import annotations
@@ -11,36 +13,39 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import time
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from backend.usecases.publish import VERSION
 from bench.annotators import Annotators, Work, sign_up
 from bench.corpus import make_texts
+from bench.load_checks import wrong
 from bench.processes import MemoryWatch
 from bench.scripted_model import LABEL_CONFIG
-from bench.services import OUT, SETTLED, Services, place, running, wait_for
+from bench.services import OUT, Services, place, running, settled, wait_for
+from bench.slow_model import MODEL_SECONDS, slow_model
 
-MODEL_SECONDS = 0.2
-SLOW_MODEL_SECONDS = 10.0
-BATCH = 100
-LABEL_STUDIO_WAITS = 100.0
+FRONT = 150
+"""How far from the queue's front it is looked for what nobody has open."""
+
 ALONE_TASKS = 2_000
+QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+OURS = re.compile(r'"(GET|POST|PATCH|PUT|DELETE) (/api/[^ ?]*)')
+OF_PEOPLE = re.compile(r"/api/(dm/actions|tasks/ID/annotations|current-user/token)/?$")
 
 
 def percentiles(milliseconds: list[float]) -> dict[str, float]:
-    """Count, median, 99th percentile and greatest."""
+    """Count, some quantiles and the greatest."""
     values = sorted(milliseconds)
     if not values:
         return {"count": 0}
     at = {name: values[min(len(values) - 1, int(share * len(values)))] for name, share in QUANTILES}
     return {"count": len(values), **at, "max": values[-1]}
-
-
-QUANTILES = (("p50", 0.5), ("p99", 0.99))
 
 
 def new_project(services: Services, title: str, tasks: int) -> int:
@@ -49,15 +54,12 @@ def new_project(services: Services, title: str, tasks: int) -> int:
     return project_id
 
 
-def settled(services: Services, project_id: int) -> bool:
-    store = services.tools.store
-    return not store.dirty(project_id)[0] and store.fact(project_id, "state") in SETTLED
-
-
 def summary(work: Work, seconds: float) -> dict[str, Any]:
     return {
         "annotations_per_second": len(work.submitted) / seconds,
         "requests_per_second": (len(work.next_ms) + len(work.submit_ms)) / seconds,
+        "answered": work.served / max(1, work.asked),
+        "served_to_two": work.twice,
         "next_task_ms": percentiles(work.next_ms),
         "submit_ms": percentiles(work.submit_ms),
         "refused": dict(work.refused),
@@ -65,110 +67,102 @@ def summary(work: Work, seconds: float) -> dict[str, Any]:
     }
 
 
-def under_load(services: Services, annotators: Annotators, tasks: int, seconds: float) -> dict[str, Any]:
-    """The figures of the product while people annotate, and what is wrong in the end: nothing, one hopes."""
+class CallsOfLabelStudio:
+    """What it was asked since, by its log, without what the people of this benchmark ask."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._begin = log.stat().st_size
+
+    def since(self) -> Counter[str]:
+        with self._log.open("rb") as lines:
+            lines.seek(self._begin)
+            asked = OURS.findall(lines.read().decode("utf-8", "replace"))
+        calls = ((method, re.sub(r"/\d+", "/ID", path)) for method, path in asked)
+        return Counter(f"{method} {path}" for method, path in calls if not OF_PEOPLE.search(path))
+
+
+def set_up(services: Services, tasks: int, budget: str) -> tuple[int, float]:
+    """A connected project with its first queue, and the seconds that this took."""
     project_id = new_project(services, "Load", tasks)
-    window = 2 * len(annotators.tokens)
     started = time.monotonic()
-    services.connect(project_id, budget="50%", window=window)
+    services.connect(project_id, budget=budget)
     services.start_workers(1)
-    wait_for(lambda: settled(services, project_id), seconds=600)
-    first_queue = time.monotonic() - started
+    wait_for(lambda: settled(services, project_id), seconds=900)
+    return project_id, time.monotonic() - started
+
+
+def under_load(services: Services, annotators: Annotators, project_id: int, seconds: float) -> dict[str, Any]:
+    """The figures of the product while people annotate, and what is wrong in the end: nothing, one hopes."""
+    store = services.tools.store
     before = httpx.get(f"{services.backend_url}/timings?reset=1").json()
+    facts_before = store.facts(project_id)
+    calls = CallsOfLabelStudio(services.label_studio.log)
     with MemoryWatch(services.worker_pids()[0]) as memory:
-        work = asyncio.run(annotators.annotate(project_id, seconds))
+        work = asyncio.run(
+            annotators.annotate(
+                project_id, seconds, lambda: [entry.task_id for entry in store.queue(project_id, FRONT)]
+            )
+        )
+        asked = calls.since()
         submitted = time.monotonic()
-        wait_for(lambda: settled(services, project_id), seconds=600)
+        wait_for(lambda: settled(services, project_id), seconds=900)
     timings = httpx.get(f"{services.backend_url}/timings").json()
-    facts = services.tools.store.facts(project_id)
-    return {
-        "seconds_to_first_queue": first_queue,
-        "label_studio": summary(work, seconds),
+    facts = store.facts(project_id)
+    publications = int(facts["publications"]) - int(facts_before.get("publications", 0))
+    return summary(work, seconds) | {
+        "in_order": work.in_order / max(1, work.served),
+        "publications": publications,
+        "rankings": int(facts["rankings"]) - int(facts_before["rankings"]),
+        "calls": dict(asked.most_common()),
+        "calls_per_publication": asked.total() / max(1, publications),
+        "calls_per_annotation": asked.total() / max(1, len(work.submitted)),
+        "seconds_to_converge": time.monotonic() - submitted,
+        "last_sync_seconds": float(facts["sync_seconds"]),
+        "last_rank_seconds": float(facts["rank_seconds"]),
         "backend_ms": {path: percentiles(took) for path, took in timings["took"].items()},
         "backend_errors": timings["failed"],
         "backend_cpu_ms_per_request": 1000
         * (timings["cpu_seconds"] - before["cpu_seconds"])
         / max(1, sum(map(len, timings["took"].values()))),
-        "seconds_to_converge": time.monotonic() - submitted,
-        "rankings": int(facts["rankings"]),
-        "publications": int(facts["publications"]),
-        "last_sync_seconds": float(facts["sync_seconds"]),
-        "last_rank_seconds": float(facts["rank_seconds"]),
         "worker_megabytes": memory.megabytes,
-        "wrong": wrong(services, project_id, list(work.submitted.values()), window),
+        "wrong": wrong(services, project_id, work.submitted),
     }
 
 
-def wrong(services: Services, project_id: int, submitted: list[int], window: int) -> list[str]:
-    """What does not add up between what people submitted, Label Studio and us."""
-    store, client = services.tools.store, services.client
-    shown = {each.task_id for each in store.demonstrations(project_id)}
-    queue = [entry.task_id for entry in store.queue(project_id)]
-    version = store.fact(project_id, "version") or ""
-    published = list(store.published(project_id))
-    open_front = [task_id for task_id in published if task_id not in shown]
-    found = []
-    if lost := set(submitted) - shown:
-        found.append(f"{len(lost)} submitted annotations are no demonstrations")
-    annotated = {task.id for task in client.annotated_tasks(project_id)}
-    if annotated != shown or not set(submitted) <= annotated:
-        found.append(f"{len(annotated)} tasks are annotated in Label Studio, {len(shown)} are demonstrations")
-    if len(set(queue)) != len(queue) or set(queue) & shown:
-        found.append("a task stands twice in the queue, or in it though annotated")
-    if len(queue) + len(shown) != int(store.fact(project_id, "budget") or 0):
-        found.append("queue and annotations do not make up the budget")
-    if open_front[: len(queue)][:window] != queue[:window]:
-        found.append("what is published is not the front of the queue")
-    versions = [name for name in client.versions(project_id) if VERSION.fullmatch(name)]
-    if versions != [version]:
-        found.append(f"versions in Label Studio: {versions}, ours {version}")
-    for task_id in published[:10]:
-        task = services.call("GET", f"api/tasks/{task_id}/")
-        if [each["model_version"] for each in task["predictions"]] != [version]:
-            found.append(f"task {task_id} has {len(task['predictions'])} predictions")
-    return found
+def beside_label_studio_alone(
+    services: Services, annotators: Annotators, project_id: int, seconds: float
+) -> dict[str, Any]:
+    """Half of the time without us, then with us, then the other half."""
+    alone = Work()
 
+    def without_us() -> None:
+        half = asyncio.run(
+            annotators.annotate(new_project(services, "Alone", ALONE_TASKS), max(20.0, seconds / 2))
+        )
+        alone.next_ms.extend(half.next_ms)
+        alone.submit_ms.extend(half.submit_ms)
+        alone.submitted |= half.submitted
+        alone.asked, alone.served = alone.asked + half.asked, alone.served + half.served
+        alone.refused += half.refused
+        alone.failed += half.failed
 
-def slow_model(services: Services) -> dict[str, Any]:
-    """'Retrieve predictions' for a batch that the model cannot do in time, and what comes of it."""
-    store = services.tools.store
-    project_id = new_project(services, "Slow model", 2 * BATCH)
-    services.connect(project_id, budget="30")
-    wait_for(lambda: settled(services, project_id), seconds=600)
-    ids = [task_id for task_id in store.task_ids(project_id) if task_id not in store.published(project_id)]
-    services.set_model_seconds(SLOW_MODEL_SECONDS)
-    selected = {"all": False, "included": ids[:BATCH]}
-    httpx.get(f"{services.backend_url}/timings?reset=1")
-    started = time.monotonic()
-    services.call(
-        "POST",
-        "api/dm/actions/",
-        params={"id": "retrieve_tasks_predictions", "project": project_id},
-        json={"selectedItems": selected},
-        timeout=2 * LABEL_STUDIO_WAITS,
-    )
-    answered = time.monotonic() - started
-    ours = max(httpx.get(f"{services.backend_url}/timings").json()["took"]["/predict"]) / 1000
-    in_time = len(store.suggestions(project_id, ids[:BATCH]))
-    services.set_model_seconds(MODEL_SECONDS)
-    wait_for(lambda: settled(services, project_id) and not store.wanted_count(project_id), seconds=600)
-    filled = time.monotonic() - started - answered
-    version = store.fact(project_id, "version") or ""
-    missing = [t for t in store.late(project_id) if not shown_results(services, t, version)]
+    without_us()
+    ours = under_load(services, annotators, project_id, seconds)
+    without_us()
+    theirs = summary(alone, 2 * max(20.0, seconds / 2))
+    times = {
+        name: round(ours[name]["p50"] / theirs[name]["p50"], 2)
+        for name in ("next_task_ms", "submit_ms")
+        if ours[name]["count"] and theirs[name]["count"]
+    }
     return {
-        "seconds_until_label_studio_was_done": answered,
-        "seconds_until_our_answer": ours,
-        "tasks": BATCH,
-        "suggested_in_time": in_time,
-        "seconds_until_the_rest_was_filled_in": filled,
-        "never_filled_in": len(missing),
+        "people": len(annotators.tokens),
+        "pauses": annotators.pauses,
+        "with_us": ours,
+        "label_studio_alone": theirs,
+        "times_label_studio_alone": times,
     }
-
-
-def shown_results(services: Services, task_id: int, version: str) -> list[Any]:
-    """The regions that an annotator who opens the task sees."""
-    task = services.call("GET", f"api/tasks/{task_id}/")
-    return [r for each in task["predictions"] if each["model_version"] == version for r in each["result"]]
 
 
 def plot(megabytes: list[float]) -> None:
@@ -183,38 +177,77 @@ def plot(megabytes: list[float]) -> None:
     figure.savefig(OUT / "load.png", dpi=150)
 
 
-def main() -> None:
+COLUMNS = "{:>6} {:>7} {:>8} {:>7} {:>8}  {:>21}  {:>21} {:>9}  {}"
+HEAD = ("people", "pauses", "answered", "refused", "in order", "next task", "Submit", "calls/pub", "wrong")
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """One line a run; latencies are median and 95th percentile in seconds, and times Label Studio alone."""
+    lines = [COLUMNS.format(*HEAD)]
+    for run in runs:
+        ours, low, high = run["with_us"], *run["pauses"]
+        latencies = []
+        for name in ("next_task_ms", "submit_ms"):
+            p50, p95 = (ours[name].get(at, 0) / 1000 for at in ("p50", "p95"))
+            latencies.append(f"{p50:.2f} {p95:.2f} ({run['times_label_studio_alone'].get(name, '-')}x)")
+        refused = sum(ours["refused"].values())
+        shares = f"{100 * ours['answered']:.0f}%", refused, f"{100 * ours['in_order']:.0f}%"
+        calls = f"{ours['calls_per_publication']:.1f}"
+        wrongs = "; ".join(ours["wrong"]) or "nothing"
+        lines.append(
+            COLUMNS.format(run["people"], f"{low:.0f}-{high:.0f}", *shares, *latencies, calls, wrongs)
+        )
+    return "\n".join(lines)
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=120)
-    parser.add_argument("--annotators", type=int, default=50, choices=range(1, 101), metavar="1..100")
+    parser.add_argument("--people", type=int, nargs="+", default=[1, 5, 20, 50])
+    parser.add_argument("--seconds", type=float, default=60, help="of each run")
+    parser.add_argument(
+        "--pauses", type=float, nargs=2, default=(5, 20), help="seconds over a text, least and most"
+    )
+    parser.add_argument("--only-pauses", action="store_true", help="leave out the runs without pauses")
     parser.add_argument("--tasks", type=int, default=10_000)
+    parser.add_argument("--budget", default="50%")
+    parser.add_argument("--postgres", action="store_true", help="Label Studio on PostgreSQL, two processes")
     parser.add_argument("--no-slow-model", action="store_true", help="leave out the slow model's batch")
     parser.add_argument("--directory", type=Path, help="kept, so that Label Studio starts sooner next time")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    pauses = [tuple(given.pauses), *([] if given.only_pauses else [(0.0, 0.0)])]
+    runs: list[dict[str, Any]] = []
     with (
         place(given.directory) as folder,
-        running(folder, model_seconds=MODEL_SECONDS) as services,
+        running(folder, model_seconds=MODEL_SECONDS, postgres=given.postgres) as services,
     ):
-        tokens = sign_up(services.label_studio.base_url, given.annotators)
-        annotators = Annotators(services.label_studio.base_url, tokens)
-        alone = asyncio.run(
-            annotators.annotate(new_project(services, "Alone", ALONE_TASKS), given.seconds / 4)
-        )
-        figures = {
+        tokens = sign_up(services.label_studio.base_url, max(given.people))
+        project_id, first_queue = set_up(services, given.tasks, given.budget)
+        team = Annotators(services.label_studio.base_url, tokens)
+        for pause in pauses:
+            for people in given.people:
+                annotators = replace(team, tokens=tokens[:people], pauses=pause)
+                runs.append(beside_label_studio_alone(services, annotators, project_id, given.seconds))
+                print(table(runs[-1:]), flush=True)
+        figures: dict[str, Any] = {
             "seconds": given.seconds,
-            "annotators": given.annotators,
             "tasks": given.tasks,
-            "label_studio_without_us": summary(alone, given.seconds / 4),
-            "with_us": under_load(services, annotators, given.tasks, given.seconds),
+            "database": "PostgreSQL" if given.postgres else "SQLite",
+            "seconds_to_first_queue": first_queue,
+            "runs": runs,
         }
         if not given.no_slow_model:
-            figures["slow_model"] = slow_model(services)
+            figures["slow_model"] = slow_model(services, new_project)
     OUT.mkdir(parents=True, exist_ok=True)
-    plot(figures["with_us"]["worker_megabytes"])
+    plot([megabytes for run in runs for megabytes in run["with_us"]["worker_megabytes"]])
     (OUT / "load.json").write_text(json.dumps(figures, indent=1))
-    print(json.dumps(figures, indent=1))
+    print(json.dumps({name: value for name, value in figures.items() if name != "runs"}, indent=1))
+    print(table(runs))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from backend.demo.product import Worker, product_environment
 from backend.demo.services import LabelStudioServer, RedisServer, answers, python_child
 from backend.settings import read_settings
 from backend.usecases.tools import Tools
+from bench.postgres import LabelStudioOnPostgres, PostgresServer
 from bench.processes import is_running
 
 ROOT = Path(__file__).parents[1]
@@ -97,13 +98,24 @@ class Services:
         )
 
 
+def _label_studio(directory: Path, stack: ExitStack, *, postgres: bool) -> LabelStudioServer:
+    environment = Path(os.environ.get("LABEL_STUDIO_ENVIRONMENT", ROOT / ".label-studio"))
+    if not postgres:
+        return stack.enter_context(LabelStudioServer(directory / "label-studio", environment=environment))
+    database = stack.enter_context(PostgresServer(directory / "postgres"))
+    return stack.enter_context(
+        LabelStudioOnPostgres(directory / "label-studio", environment=environment, database=database.port)
+    )
+
+
 @contextmanager
-def running(directory: Path, *, model_seconds: float, concurrency: int = 4) -> Iterator[Services]:
+def running(
+    directory: Path, *, model_seconds: float, concurrency: int = 4, postgres: bool = False
+) -> Iterator[Services]:
     """Everything but workers. Label Studio's environment: as for the tests."""
-    place = Path(os.environ.get("LABEL_STUDIO_ENVIRONMENT", ROOT / ".label-studio"))
     with ExitStack() as stack:
         redis = stack.enter_context(RedisServer(directory / "redis"))
-        label_studio = stack.enter_context(LabelStudioServer(directory / "label-studio", environment=place))
+        label_studio = _label_studio(directory, stack, postgres=postgres)
         port = free_port()
         environment = product_environment(port=port, redis=redis, label_studio=label_studio, model=None)
         model = stack.enter_context(ScriptedModel(model_seconds))
@@ -129,6 +141,11 @@ def running(directory: Path, *, model_seconds: float, concurrency: int = 4) -> I
         stack.callback(client.close)
         tools = build_tools(read_settings(environment))
         yield Services(directory, label_studio, environment, client, tools, url, model, stack)
+
+
+def settled(services: Services, project_id: int) -> bool:
+    store = services.tools.store
+    return not store.dirty(project_id)[0] and store.fact(project_id, "state") in SETTLED
 
 
 @contextmanager

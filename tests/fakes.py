@@ -44,6 +44,7 @@ class FakeLabelStudio:
         self.connected: list[ConnectedBackend] = []
         self.calls: list[str] = []
         self.fail_at: str | None = None
+        self.without_import_flag = False
         self.gone = False
 
     def _called(self, name: str) -> None:
@@ -111,6 +112,9 @@ class FakeLabelStudio:
         self._called("undo_set_up")
         self.known = replace(self.known, sampling=settings["sampling"])
         self.hooks.pop(f"{backend_url}/webhook", None)
+
+    def imports_load_all_tasks(self, project_id: int) -> bool:
+        return self.without_import_flag
 
     def queue_settings(self, project_id: int) -> dict[str, Any]:
         self._called("queue_settings")

@@ -12,7 +12,13 @@ from ..labeling.results import noted_prediction
 from ..ports import Annotation, ConnectedBackend, Noted, Project, PublishedPrediction, Task, Webhook
 from .label_studio_http import LabelStudioHttp
 from .label_studio_person import PersonsCalls
-from .label_studio_setup import connect_backend, secure_webhook, set_up_project, webhooks
+from .label_studio_setup import (
+    connect_backend,
+    imports_load_all_tasks,
+    secure_webhook,
+    set_up_project,
+    webhooks,
+)
 from .label_studio_undo import queue_settings, undo_set_up
 
 # Of the sizes 100 to 10,000 this one is as fast as any, and keeps memory flat.
@@ -173,6 +179,10 @@ class LabelStudioClient(PersonsCalls):
     ) -> None:
         """Take our tab, backend and webhook away; settings that are as we made them get these values."""
         undo_set_up(self._http, project_id, view_title, backend_url, settings)
+
+    def imports_load_all_tasks(self, project_id: int) -> bool:
+        """Whether every import of predictions costs as much as reading the project, however few they are."""
+        return imports_load_all_tasks(self._http, project_id)
 
     def describe(self, project_id: int, description: str) -> None:
         self._http.call("PATCH", f"api/projects/{project_id}/", json={"description": description})

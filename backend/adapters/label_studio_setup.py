@@ -11,6 +11,9 @@ from .label_studio_http import LabelStudioHttp
 
 logger = logging.getLogger(__name__)
 
+IMPORT_FLAG = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"
+"""In Label Studio's own environment: an import of predictions does not load all tasks of the project."""
+
 QUEUE_SETTINGS = {
     "sampling": "Uncertainty sampling",
     "show_collab_predictions": True,
@@ -76,6 +79,16 @@ def _tab(title: str) -> dict[str, Any]:
         },
         "hiddenColumns": {"explore": [f"tasks:{name}" for name in _HIDDEN_COLUMNS], "labeling": []},
     }
+
+
+def imports_load_all_tasks(http: LabelStudioHttp, project_id: int) -> bool:
+    """Whether ``IMPORT_FLAG`` is not set: an import leaves unknown tasks out, instead of refusing them."""
+    nobody = [{"task": 0, "result": [], "score": 0.0, "model_version": "none"}]
+    try:
+        http.call("POST", f"api/projects/{project_id}/import/predictions", json=nobody)
+    except LabelStudioRejectedError:
+        return False
+    return True
 
 
 def connect_backend(

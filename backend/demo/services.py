@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..adapters.label_studio_setup import IMPORT_FLAG
 from .embedded_model import EmbeddedModel
 from .label_studio_environment import install_label_studio, label_studio_command
 from .processes import (
@@ -200,6 +201,7 @@ class LabelStudioServer(Service):
             "FRONTEND_SENTRY_DSN": "",
             "ML_BLOCK_LOCAL_IP": "false",
             "SSRF_PROTECTION_ENABLED": "false",
+            IMPORT_FLAG: "true",
             "PYTHONUNBUFFERED": "1",
         }
 
