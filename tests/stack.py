@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
+
+import httpx
 
 from allabel_core.types import Document
 from backend.adapters.label_studio import LabelStudioClient
 from backend.bootstrap import build_tools
+from backend.demo.processes import free_port
 from backend.demo.product import BackendServer, Worker, product_environment
 from backend.demo.sample import INSTRUCTIONS, LABEL_CONFIG, SAMPLE
 from backend.demo.services import LabelStudioServer, ModelServer, RedisServer
@@ -20,6 +27,7 @@ from backend.labeling.label_config import parse_label_config
 from backend.labeling.results import result_from_spans
 from backend.settings import read_settings
 from backend.usecases.tools import Tools
+from scripted_llm import Abilities, Request, ScriptedLlm
 
 ROOT = Path(__file__).parents[1]
 SAMPLES: list[Document] = [task.gold for task in read_tasks(SAMPLE) if task.gold]
@@ -33,7 +41,7 @@ class Stack:
     directory: Path
     redis: RedisServer
     label_studio: LabelStudioServer
-    model: ModelServer
+    model: ModelServer | None
     backend: BackendServer
     worker: Worker
     environment: Mapping[str, str]
@@ -63,9 +71,12 @@ class Stack:
 
     def annotate(self, task_id: int) -> None:
         """Submit the gold, as a person who has corrected the suggestion."""
+        self.client.submit_annotation(task_id, self.gold_result(task_id), 4.2)
+
+    def gold_result(self, task_id: int) -> list[dict[str, Any]]:
         gold = self.golds[task_id]
         interface = parse_label_config(LABEL_CONFIG.read_text())
-        self.client.submit_annotation(task_id, result_from_spans(interface, gold.text, gold.spans), 4.2)
+        return result_from_spans(interface, gold.text, gold.spans)
 
     def settle(self, project_id: int, *, seconds: float = 400) -> None:
         """Until nothing is left to rank, pre-annotate or publish."""
@@ -92,6 +103,16 @@ class Stack:
             assert time.monotonic() < end, "what was waited for did not happen"
             time.sleep(0.1)
 
+    def colleague(self, name: str) -> LabelStudioClient:
+        """Another annotator, signed up."""
+        with httpx.Client(base_url=self.label_studio.base_url, timeout=60) as browser:
+            page = browser.get("/user/signup/").text
+            [token] = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+            form = {"csrfmiddlewaretoken": token, "email": f"{name}@example.com", "password": "annotates-too"}
+            browser.post("/user/signup/", data=form, headers={"Referer": self.label_studio.base_url})
+            answer = browser.get("/api/current-user/token").raise_for_status().json()
+        return LabelStudioClient(self.label_studio.base_url, answer["token"])
+
     def queue(self, project_id: int) -> list[int]:
         return [entry.task_id for entry in self.tools.store.queue(project_id)]
 
@@ -103,33 +124,88 @@ class Stack:
 def start(directory: Path) -> tuple[Stack, list[Callable[[], None]]]:
     """The running stack, and what stops its parts, last first."""
     environment_path = Path(os.environ.get("LABEL_STUDIO_ENVIRONMENT", ROOT / ".label-studio"))
-    redis = RedisServer(directory / "redis")
     label_studio = LabelStudioServer(directory / "label-studio", environment=environment_path)
     model = ModelServer(directory / "model")
     stops: list[Callable[[], None]] = []
     try:
-        for service in (redis, label_studio, model):
+        for service in (label_studio, model):
             stops.append(service.stop)
             service.start()
-        backend_port = BackendServer(directory, None, {}).port
-        environment = product_environment(
-            port=backend_port, redis=redis, label_studio=label_studio, model=model
-        )
-        backend = BackendServer(directory / "backend", backend_port, environment)
-        worker = Worker(directory / "backend", environment)
-        for process in (backend, worker):
-            stops.append(process.stop)
-            process.start()
-        client = LabelStudioClient(label_studio.base_url, label_studio.token)
-        stops.append(client.close)
-        tools = build_tools(read_settings(environment))
-        return Stack(
-            directory, redis, label_studio, model, backend, worker, environment, client, tools
-        ), stops
+        running = _start_product(directory, label_studio, stops, model=model)
     except BaseException:
         for stop in reversed(stops):
             stop()
         raise
+    return running, stops
+
+
+@contextmanager
+def beside(stack: Stack, directory: Path, say: Callable[[Request], str]) -> Iterator[Stack]:
+    """The product once more, beside the same Label Studio, with a model that answers at once: ``say``."""
+    stops: list[Callable[[], None]] = []
+    with ScriptedLlm(Abilities(logprobs=False)) as model:
+        model.remember_requests = False
+        model.say = say
+        settings = {
+            "OPENAI_BASE_URL": model.url,
+            "OPENAI_API_KEY": "none",
+            "OPENAI_MODEL": "scripted",
+            "OPENAI_API_STYLE": "chat",
+        }
+        try:
+            yield _start_product(directory, stack.label_studio, stops, **settings)
+        finally:
+            for stop in reversed(stops):
+                stop()
+
+
+def nearly_gold(request: Request) -> str:
+    """What the gold marks but for one span, another one whenever the demonstrations are others.
+
+    So every annotation makes suggestions stale.
+    """
+    asked = str(request.body["messages"][-1]["content"])
+    gold = next((document for document in SAMPLES if document.text in asked), None)
+    if gold is None:
+        return "Hello!"
+    prompt = json.dumps(request.body["messages"]).encode()
+    left_out = crc32(prompt) % len(gold.spans) if len(gold.spans) > 1 else None
+    return json.dumps(
+        {
+            "entities": [
+                {"text": gold.text[span.start : span.end], "label": span.label}
+                for place, span in enumerate(gold.spans)
+                if place != left_out
+            ]
+        }
+    )
+
+
+def _start_product(
+    directory: Path,
+    label_studio: LabelStudioServer,
+    stops: list[Callable[[], None]],
+    *,
+    model: ModelServer | None = None,
+    **settings: str,
+) -> Stack:
+    """Redis, backend and worker; what stops them is appended to ``stops``."""
+    redis = RedisServer(directory / "redis")
+    stops.append(redis.stop)
+    redis.start()
+    port = free_port()
+    environment = product_environment(port=port, redis=redis, label_studio=label_studio, model=model)
+    environment |= settings
+    backend = BackendServer(directory / "backend", port, environment)
+    worker = Worker(directory / "backend", environment)
+    for process in (backend, worker):
+        stops.append(process.stop)
+        process.start()
+    client = LabelStudioClient(label_studio.base_url, label_studio.token)
+    stops.append(client.close)
+    tools = build_tools(read_settings(environment))
+    stops.append(tools.store.redis.close)
+    return Stack(directory, redis, label_studio, model, backend, worker, environment, client, tools)
 
 
 def log_of(stack: Stack) -> str:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from editor import logged_in
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from stack import Stack
@@ -29,15 +30,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, stack: Stack) -> Iterator[Page]:
     """A page of the logged-in user."""
-    context = browser.new_context(
-        base_url=stack.label_studio.base_url, viewport={"width": 1400, "height": 900}
-    )
-    page = context.new_page()
-    user, password = stack.label_studio.login
-    page.goto("/user/login/")
-    page.fill("input[name=email]", user)
-    page.fill("input[name=password]", password)
-    page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "/user/login" not in url)
+    page = logged_in(browser, stack.label_studio)
     yield page
-    context.close()
+    page.context.close()

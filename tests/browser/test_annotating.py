@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from editor import highlights, open_task
 from playwright.sync_api import Page
 
 from allabel_core.types import Document, Span
@@ -39,22 +40,9 @@ COMBINING = [
 ]
 
 
-def highlights(page: Page) -> list[str]:
-    page.wait_for_selector("[class*=htx-highlight]")
-    words: list[str] = page.eval_on_selector_all(
-        "[class*=htx-highlight]", "all => all.map(e => e.textContent)"
-    )
-    return words
-
-
 def task_shown(page: Page) -> int:
     page.wait_for_url("**task=*", timeout=30_000)
     return int(page.url.split("task=")[1].split("&")[0])
-
-
-def open_task(page: Page, project_id: int, task_id: int) -> None:
-    page.goto(f"/projects/{project_id}/data?task={task_id}")
-    page.wait_for_selector("text=Submit")
 
 
 def submit(page: Page) -> None:

@@ -5,22 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import unescape
 from typing import Any
 
 import httpx
 import pytest
 
-from backend.bootstrap import build_tools
-from backend.demo.processes import free_port
-from backend.demo.product import BackendServer, Worker
-from backend.demo.services import RedisServer
 from backend.labeling.label_config import parse_label_config
 from backend.labeling.results import result_from_spans
-from backend.settings import read_settings
-from scripted_llm import Request, ScriptedLlm
-from stack import LABEL_CONFIG, SAMPLES, Stack
+from scripted_llm import Request
+from stack import LABEL_CONFIG, SAMPLES, Stack, beside
 
 GOLD = {document.text: document for document in SAMPLES}
 WITH_SPANS = [document for document in SAMPLES if document.spans]
@@ -50,37 +45,8 @@ def pupil() -> Pupil:
 @pytest.fixture
 def school(stack: Stack, pupil: Pupil) -> Iterator[Stack]:
     """The session's Label Studio with a Redis, a backend and a worker of its own, which ask the pupil."""
-    directory, port = stack.directory / "school", free_port()
-    stops: list[Callable[[], None]] = []
-    try:
-        redis = RedisServer(directory / "redis")
-        stops.append(redis.stop)
-        redis.start()
-        model = ScriptedLlm()
-        model.say, model.remember_requests = pupil, False
-        stops.append(model.stop)
-        model.__enter__()
-        environment = {
-            **stack.environment,
-            "PORT": str(port),
-            "BACKEND_URL": f"http://127.0.0.1:{port}",
-            "REDIS_URL": redis.url,
-            "OPENAI_BASE_URL": model.url,
-            "OPENAI_API_STYLE": "chat",
-        }
-        backend = BackendServer(directory, port, environment)
-        worker = Worker(directory, environment)
-        for process in (backend, worker):
-            stops.append(process.stop)
-            process.start()
-        tools = build_tools(read_settings(environment))
-        stops.append(tools.store.redis.close)
-        yield replace(
-            stack, redis=redis, backend=backend, worker=worker, environment=environment, tools=tools
-        )
-    finally:
-        for stop in reversed(stops):
-            stop()
+    with beside(stack, stack.directory / "school", pupil) as running:
+        yield running
 
 
 def annotate(school: Stack, project_id: int, count: int, before_each: Callable[[int], None]) -> None:

@@ -1,0 +1,130 @@
+"""What a person does in Label Studio's editor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Browser, Page, Response
+
+from backend.demo.services import LabelStudioServer
+
+WHERE_TO_DRAW = """() => {
+  const line = document.querySelector('.lsf-richtext__line') ?? document.querySelector('[class*=richtext]');
+  const walker = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    if (node.parentElement.closest('[class*=htx-highlight]')) continue;
+    for (const found of node.data.matchAll(/[A-Za-z]{4,}/g)) {
+      const range = document.createRange();
+      range.setStart(node, found.index);
+      range.setEnd(node, found.index + found[0].length);
+      if (range.getClientRects().length > 1) continue;
+      const { x, y, width, height } = range.getBoundingClientRect();
+      return { word: found[0], x, y, width, height };
+    }
+  }
+}"""
+
+
+def logged_in(browser: Browser, label_studio: LabelStudioServer) -> Page:
+    """A page of a context of its own; close ``page.context`` in the end."""
+    context = browser.new_context(base_url=label_studio.base_url, viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    user, password = label_studio.login
+    page.goto("/user/login/")
+    page.fill("input[name=email]", user)
+    page.fill("input[name=password]", password)
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "/user/login" not in url)
+    return page
+
+
+def label_all_tasks(page: Page, project_id: int) -> int:
+    """Press the button; the task that is served."""
+    page.goto(f"/projects/{project_id}/data")
+    with page.expect_response(lambda answer: "id=next_task" in answer.url) as served:
+        page.get_by_text("Label All Tasks").first.click()
+    page.get_by_label("Submit current annotation").wait_for()
+    return int(served.value.json()["id"])
+
+
+def open_task(page: Page, project_id: int, task_id: int) -> None:
+    """In the Data Manager's Quick View."""
+    page.goto(f"/projects/{project_id}/data?task={task_id}")
+    page.wait_for_selector("text=Submit")
+
+
+def open_annotated_task(page: Page, project_id: int, task_id: int) -> None:
+    page.goto(f"/projects/{project_id}/data?task={task_id}")
+    page.wait_for_selector("button:has-text('Update')")
+
+
+def highlights(page: Page) -> list[str]:
+    page.wait_for_selector("[class*=htx-highlight]")
+    words: list[str] = page.eval_on_selector_all(
+        "[class*=htx-highlight]", "all => all.map(e => e.textContent)"
+    )
+    return words
+
+
+def shown(page: Page) -> tuple[int | None, list[dict[str, Any]]]:
+    """The prediction that the annotation in the editor began from, and the annotation's regions now."""
+    prediction, regions = page.evaluate(
+        """() => {
+          const { selected } = window.Htx.annotationStore;
+          return [selected.parent_prediction, selected.serializeAnnotation()];
+        }"""
+    )
+    return prediction, regions
+
+
+def draw(page: Page) -> str:
+    """Mark the first word that is not marked yet, with the first label; the word."""
+    page.keyboard.press("1")
+    place = page.evaluate(WHERE_TO_DRAW)
+    assert place, "no word is left to mark"
+    middle = place["y"] + place["height"] / 2
+    page.mouse.move(place["x"] + 1, middle)
+    page.mouse.down()
+    page.mouse.move(place["x"] + place["width"] / 2, middle, steps=5)
+    page.mouse.move(place["x"] + place["width"] - 1, middle, steps=5)
+    page.mouse.up()
+    page.wait_for_function(
+        "word => window.Htx.annotationStore.selected.regions.some(region => region.text === word)",
+        arg=place["word"],
+    )
+    return str(place["word"])
+
+
+def draw_until_saved_as_draft(page: Page) -> str:
+    with page.expect_response(
+        lambda r: "/drafts" in r.url and r.request.method in ("POST", "PATCH")
+    ) as answer:
+        word = draw(page)
+    assert answer.value.ok, answer.value.text()
+    return word
+
+
+def press_submit(page: Page) -> Response:
+    """Whatever Label Studio answers."""
+    with page.expect_response(_saves_annotation) as answer:
+        page.get_by_label("Submit current annotation").click()
+    return answer.value
+
+
+def press_skip(page: Page) -> Response:
+    with page.expect_response(_saves_annotation) as answer:
+        page.locator("button:has-text('Skip')").first.click()
+    return answer.value
+
+
+def press_update(page: Page) -> Response:
+    with page.expect_response(
+        lambda answer: "/api/annotations/" in answer.url and answer.request.method == "PATCH"
+    ) as answer:
+        page.locator("button:has-text('Update')").last.click()
+    return answer.value
+
+
+def _saves_annotation(answer: Response) -> bool:
+    return "/annotations" in answer.url and answer.request.method == "POST"
