@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeAlias
 
 from allabel_core.prompting import Form, Prompt
@@ -25,6 +26,8 @@ class Project:
     task_count: int
     annotation_count: int = 0
     """Skipped ones included."""
+    overlap: int = 1
+    """How many people annotate each task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Annotation:
     ground_truth: bool
     lead_time: float | None
     completed_by: int | None
+    parent_prediction: int | None = None
+    """The prediction that its annotator was shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +57,59 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedPrediction:
-    """What Label Studio stores: ``score`` in [0, 1] is the place in the queue, ascending."""
+class NewPrediction:
+    """What Label Studio is to store: ``score`` in [0, 1] is the place in the queue, ascending."""
 
     task_id: int
     result: list[dict[str, Any]]
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What Label Studio stores. ``updated_at``: by its own clock."""
+
+    id: int
+    task_id: int
+    result: list[dict[str, Any]]
+    score: float
+    model_version: str
+    updated_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionChange:
+    """What is to become of a stored prediction; None leaves a part as it is."""
+
+    id: int
+    result: list[dict[str, Any]] | None = None
+    score: float | None = None
+    model_version: str | None = None
+
+
+class PlaceState(StrEnum):
+    """What one of our predictions is to the queue."""
+
+    QUEUED = "queued"
+    """It makes its task a place of the queue, or did until people annotated it."""
+    ANSWERED = "answered"
+    """A person opened or asked for the task out of turn; it lies behind the queue."""
+    RETIRED = "retired"
+    """It left the queue. Label Studio keeps it for a while, since a page may be open that names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A task's prediction of ours, as Label Studio holds it. It keeps its id for life.
+
+    ``digest`` identifies the regions; ``since``: the time of its retirement, in seconds since 1970.
+    """
+
+    prediction_id: int
+    score: float
+    digest: str
+    state: PlaceState = PlaceState.QUEUED
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +198,16 @@ class LabelStudio(Protocol):
     def secure_webhook(self, project_id: int, *, url: str, headers: dict[str, str]) -> bool:
         """Our webhook exists, for all actions, with these headers; True if it had to change."""
 
-    def import_predictions(
-        self, project_id: int, version: str, predictions: Sequence[PublishedPrediction]
-    ) -> None:
+    def import_predictions(self, project_id: int, version: str, predictions: Sequence[NewPrediction]) -> None:
         """Raises where Label Studio did not create every one of them."""
+
+    def add_prediction(self, project_id: int, version: str, prediction: NewPrediction) -> Prediction: ...
+
+    def change_prediction(self, change: PredictionChange) -> str:
+        """The moment of the change, by Label Studio's clock. Raises where there is no such prediction."""
+
+    def delete_prediction(self, prediction_id: int) -> None:
+        """Where there is none, nothing happens."""
 
     def point_at_version(self, project_id: int, version: str) -> None:
         """The project serves this version, and the connected backend's version is refreshed."""
@@ -159,8 +217,14 @@ class LabelStudio(Protocol):
 
     def delete_version(self, project_id: int, version: str) -> None: ...
 
-    def predictions_of(self, project_id: int, version: str) -> list[PublishedPrediction]:
-        """All predictions of one version."""
+    def predictions(self, project_id: int) -> list[Prediction]:
+        """All predictions of a project, in the order in which they were made."""
+
+    def task_predictions(self, task_id: int) -> list[Prediction]:
+        """All predictions of one task, in the order in which they were made."""
+
+    def drafted(self, project_id: int) -> set[int]:
+        """The tasks with a draft: somebody has begun to annotate them."""
 
     def noted_predictions(self, project_id: int, task_ids: Sequence[int]) -> Noted:
         """For the annotations of these tasks, the predictions that Label Studio noted with them."""
@@ -348,6 +412,7 @@ class Submission:
     lead_time: float | None
     document: Document
     counts: bool
+    parent_prediction: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,6 +498,14 @@ class Suggestion:
     basis: str = ""
     corpus: int = 0
     similarities: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSuggestion:
+    """A suggestion as it stood before annotators from ``at`` on, by Label Studio's clock."""
+
+    at: str
+    suggestion: Suggestion
 
 
 @dataclass(frozen=True, slots=True)

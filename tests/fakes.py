@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,14 +15,17 @@ from backend.ports import (
     Answer,
     ConnectedBackend,
     ModelFailure,
+    NewPrediction,
     Noted,
+    Prediction,
+    PredictionChange,
     Project,
     ProjectSettings,
-    PublishedPrediction,
     Spending,
     Task,
     Webhook,
 )
+from backend.usecases.places import FRONT_ENDS
 from backend.usecases.ranking import Ranker
 from backend.usecases.tools import Tools
 
@@ -38,13 +42,16 @@ class FakeLabelStudio:
         self.texts = dict(texts)
         self.annotations: dict[int, list[Annotation]] = {}
         self.noted: Noted = {}
-        self.predictions: dict[str, dict[int, PublishedPrediction]] = {}
+        self.stored: dict[int, Prediction] = {}
+        self.drafts: set[int] = set()
         self.known = Project(project_id, "Fakes", LABEL_CONFIG, "", "", "Sequential sampling", "", len(texts))
         self.hooks: dict[str, Webhook] = {}
         self.connected: list[ConnectedBackend] = []
         self.calls: list[str] = []
         self.fail_at: str | None = None
         self.without_import_flag = False
+        self.day = "2026-01-01"
+        self.clock = 0
         self.gone = False
 
     def _called(self, name: str) -> None:
@@ -57,19 +64,56 @@ class FakeLabelStudio:
     def annotate(
         self, task_id: int, result: list[dict[str, Any]], *, cancelled: bool = False, by: int = 1
     ) -> None:
+        """Open the task, and submit at once what the page would."""
         number = sum(map(len, self.annotations.values())) + 1
-        stamp = f"2026-01-01T00:00:{number:02d}Z"
-        made = Annotation(number, result, stamp, stamp, cancelled, False, 1.0, by)
-        shown = self.predictions.get(self.known.model_version, {}).get(task_id)
+        stamp = self._stamp()
+        shown = self.versions_of_tasks().get(self.known.model_version, {}).get(task_id)
+        parent = shown.id if shown else None
+        made = Annotation(number, result, stamp, stamp, cancelled, False, 0.0, by, parent)
         self.noted[number] = shown.result if shown else None
         self.annotations.setdefault(task_id, []).append(made)
 
+    def submit_opened(self, task_id: int, parent: int, result: list[dict[str, Any]], seconds: float) -> None:
+        """Submit a page that was opened ``seconds`` ago; refused where its prediction is gone."""
+        if parent not in self.stored:
+            raise LabelStudioRejectedError('parent_prediction: Invalid pk "1" - object does not exist.')
+        self.annotate(task_id, result)
+        last = self.annotations[task_id][-1]
+        self.annotations[task_id][-1] = replace(last, lead_time=seconds, parent_prediction=parent)
+
+    def _there(self) -> list[Prediction]:
+        """Predictions go with their tasks."""
+        return [each for each in list(self.stored.values()) if each.task_id in self.texts]
+
+    def versions_of_tasks(self) -> dict[str, dict[int, Prediction]]:
+        """By version and task, the prediction made first."""
+        found: dict[str, dict[int, Prediction]] = {}
+        for each in self._there():
+            found.setdefault(each.model_version, {}).setdefault(each.task_id, each)
+        return found
+
+    def current(self) -> dict[int, Prediction]:
+        """The predictions that are served, by task."""
+        return self.versions_of_tasks().get(self.known.model_version, {})
+
+    def shown(self, task_id: int) -> list[dict[str, Any]]:
+        """What an annotator who opens the task sees."""
+        return self.current()[task_id].result
+
     def served(self) -> list[int]:
         """The tasks in the order in which the labelling stream would serve them now."""
-        current = self.predictions.get(self.known.model_version, {})
+        current = self.current()
         return sorted(
             (task for task in current if task not in self.annotations), key=lambda t: current[t].score
         )
+
+    def front(self) -> list[int]:
+        """Those of them that lie in the front."""
+        return [task_id for task_id in self.served() if self.current()[task_id].score < FRONT_ENDS]
+
+    def _stamp(self) -> str:
+        self.clock += 1
+        return f"{self.day}T{self.clock // 3600:02d}:{self.clock // 60 % 60:02d}:{self.clock % 60:02d}Z"
 
     def check(self) -> str:
         self._called("check")
@@ -132,29 +176,72 @@ class FakeLabelStudio:
         self.hooks[url] = Webhook(project_id, url, True, headers)
         return True
 
-    def import_predictions(
-        self, project_id: int, version: str, predictions: Sequence[PublishedPrediction]
-    ) -> None:
+    def import_predictions(self, project_id: int, version: str, predictions: Sequence[NewPrediction]) -> None:
         self._called("import_predictions")
         if any(item.task_id not in self.texts or not 0 <= item.score <= 1 for item in predictions):
             raise LabelStudioRejectedError("Not every prediction was created.")
-        stored = self.predictions.setdefault(version, {})
-        assert not stored.keys() & {item.task_id for item in predictions}, "predictions would be doubled"
-        stored |= {item.task_id: item for item in predictions}
+        for item in predictions:
+            self._store(version, item)
+
+    def add_prediction(self, project_id: int, version: str, prediction: NewPrediction) -> Prediction:
+        self._called("add_prediction")
+        if prediction.task_id not in self.texts:
+            raise LabelStudioRejectedError("There is no such task.")
+        return self._store(version, prediction)
+
+    def _store(self, version: str, new: NewPrediction) -> Prediction:
+        assert 0 <= new.score <= 1
+        doubled = new.task_id in self.versions_of_tasks().get(version, {}) and version != "allabel-audit"
+        assert not doubled, "predictions would be doubled"
+        number = max(self.stored, default=0) + 1
+        self.stored[number] = Prediction(number, new.task_id, new.result, new.score, version, self._stamp())
+        return self.stored[number]
+
+    def change_prediction(self, change: PredictionChange) -> str:
+        self._called("change_prediction")
+        if change.id not in self.stored:
+            raise LabelStudioNotFoundError("There is no such prediction.")
+        old = self.stored[change.id]
+        stamp = self._stamp()
+        self.stored[change.id] = Prediction(
+            old.id,
+            old.task_id,
+            old.result if change.result is None else change.result,
+            old.score if change.score is None else change.score,
+            change.model_version or old.model_version,
+            stamp,
+        )
+        return stamp
+
+    def delete_prediction(self, prediction_id: int) -> None:
+        self._called("delete_prediction")
+        self.stored.pop(prediction_id, None)
+
+    def predictions(self, project_id: int) -> list[Prediction]:
+        self._called("predictions")
+        return self._there()
+
+    def task_predictions(self, task_id: int) -> list[Prediction]:
+        self._called("task_predictions")
+        return [each for each in self.stored.values() if each.task_id == task_id]
+
+    def drafted(self, project_id: int) -> set[int]:
+        self._called("drafted")
+        return set(self.drafts)
 
     def point_at_version(self, project_id: int, version: str) -> None:
         self._called("point_at_version")
-        if not self.predictions.get(version):
+        if not self.versions_of_tasks().get(version):
             raise LabelStudioRejectedError("This version has no prediction.")
         self.known = replace(self.known, model_version=version)
 
     def versions(self, project_id: int) -> dict[str, int]:
         self._called("versions")
-        return {version: len(items) for version, items in self.predictions.items()}
+        return dict(Counter(each.model_version for each in self._there()))
 
     def delete_version(self, project_id: int, version: str) -> None:
         self._called("delete_version")
-        del self.predictions[version]
+        self.stored = {n: each for n, each in self.stored.items() if each.model_version != version}
 
     def noted_predictions(self, project_id: int, task_ids: Sequence[int]) -> Noted:
         self._called("noted_predictions")
@@ -162,10 +249,6 @@ class FakeLabelStudio:
 
     def text_at(self, address: str) -> str:
         raise LabelStudioNotFoundError("There is no such file.")
-
-    def predictions_of(self, project_id: int, version: str) -> list[PublishedPrediction]:
-        self._called("predictions_of")
-        return list(self.predictions.get(version, {}).values())
 
     def describe(self, project_id: int, description: str) -> None:
         self._called("describe")

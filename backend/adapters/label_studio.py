@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 from ..errors import LabelStudioRejectedError
 from ..labeling.results import noted_prediction
-from ..ports import Annotation, ConnectedBackend, Noted, Project, PublishedPrediction, Task, Webhook
+from ..ports import (
+    Annotation,
+    ConnectedBackend,
+    NewPrediction,
+    Noted,
+    Prediction,
+    PredictionChange,
+    Project,
+    Task,
+    Webhook,
+)
 from .label_studio_http import LabelStudioHttp
 from .label_studio_person import PersonsCalls
 from .label_studio_setup import (
@@ -26,11 +38,13 @@ PAGE_SIZE = 1000
 PREDICTIONS_PER_CALL = 500
 TASKS_PER_EXPORT = 200
 # Label Studio prunes annotations by the same list of names as tasks.
-_ANNOTATION_FIELDS = "result,created_at,updated_at,was_cancelled,ground_truth,lead_time,completed_by"
+_ANNOTATION_FIELDS = (
+    "result,created_at,updated_at,was_cancelled,ground_truth,lead_time,completed_by,parent_prediction"
+)
 _WITH_ANNOTATIONS = f"id,data,annotations,{_ANNOTATION_FIELDS}"
 _PROJECT_FIELDS = (
     "id,title,label_config,expert_instruction,description,sampling,model_version,task_number,"
-    "total_annotations_number,skipped_annotations_number"
+    "total_annotations_number,skipped_annotations_number,maximum_annotations"
 )
 OVERLAP = timedelta(seconds=3)
 """Changes are asked for from so long before the last one seen, since they are not stored in their order."""
@@ -75,6 +89,7 @@ class LabelStudioClient(PersonsCalls):
             model_version=found["model_version"] or "",
             task_count=found["task_number"] or 0,
             annotation_count=found["total_annotations_number"] + found["skipped_annotations_number"],
+            overlap=found["maximum_annotations"] or 1,
         )
 
     def tasks(
@@ -189,25 +204,31 @@ class LabelStudioClient(PersonsCalls):
 
     # -- Publishing
 
-    def import_predictions(
-        self, project_id: int, version: str, predictions: Sequence[PublishedPrediction]
-    ) -> None:
-        """:raises LabelStudioRejectedError: not every one was created; delete the version then."""
+    def import_predictions(self, project_id: int, version: str, predictions: Sequence[NewPrediction]) -> None:
+        """:raises LabelStudioRejectedError: not every one was created."""
         for start in range(0, len(predictions), PREDICTIONS_PER_CALL):
-            batch = [
-                {
-                    "task": prediction.task_id,
-                    "result": prediction.result,
-                    "score": prediction.score,
-                    "model_version": version,
-                }
-                for prediction in predictions[start : start + PREDICTIONS_PER_CALL]
-            ]
+            batch = [_body(each, version) for each in predictions[start : start + PREDICTIONS_PER_CALL]]
             answer = self._http.call("POST", f"api/projects/{project_id}/import/predictions", json=batch)
             if answer["created"] != len(batch):
                 raise LabelStudioRejectedError(
                     f"Label Studio created {answer['created']} of {len(batch)} predictions of {version}"
                 )
+
+    def add_prediction(self, project_id: int, version: str, prediction: NewPrediction) -> Prediction:
+        return _prediction(self._http.call("POST", "api/predictions/", json=_body(prediction, version)))
+
+    def change_prediction(self, change: PredictionChange) -> str:
+        body = {
+            name: value
+            for name, value in asdict(change).items()
+            if name in ("result", "score", "model_version") and value is not None
+        }
+        found = self._http.call("PATCH", f"api/predictions/{change.id}/", json=body)
+        return str(found["updated_at"])
+
+    def delete_prediction(self, prediction_id: int) -> None:
+        with suppress(LabelStudioNotFoundError):
+            self._http.call("DELETE", f"api/predictions/{prediction_id}/")
 
     def point_at_version(self, project_id: int, version: str) -> None:
         """The labelling stream and the Data Manager serve this version from now on.
@@ -226,13 +247,16 @@ class LabelStudioClient(PersonsCalls):
             "DELETE", f"api/projects/{project_id}/model-versions/", json={"model_version": version}
         )
 
-    def predictions_of(self, project_id: int, version: str) -> list[PublishedPrediction]:
+    def predictions(self, project_id: int) -> list[Prediction]:
         found = self._http.call("GET", "api/predictions/", params={"project": project_id})
-        return [
-            PublishedPrediction(each["task"], each["result"] or [], each["score"] or 0.0)
-            for each in found
-            if each["model_version"] == version
-        ]
+        return sorted(map(_prediction, found), key=lambda each: each.id)
+
+    def task_predictions(self, task_id: int) -> list[Prediction]:
+        found = self._http.call("GET", "api/predictions/", params={"task": task_id})
+        return sorted(map(_prediction, found), key=lambda each: each.id)
+
+    def drafted(self, project_id: int) -> set[int]:
+        return {task["id"] for task in self._pages(project_id, "id", where=[_HAS_DRAFT])}
 
     def noted_predictions(self, project_id: int, task_ids: Sequence[int]) -> Noted:
         """From the export, which alone tells them; Label Studio keeps a file of every export."""
@@ -250,12 +274,36 @@ class LabelStudioClient(PersonsCalls):
 
 # Not by `total_annotations`: while somebody deletes a project, and for ever if two are deleted at once,
 # Label Studio counts no annotation of any project (it disconnects its own signals meanwhile).
+# Nor by `annotations_ids`, for which PostgreSQL compares all annotations with one another.
 _IS_ANNOTATED = {
-    "filter": "filter:tasks:annotations_ids",
+    "filter": "filter:tasks:annotators",
     "operator": "empty",
-    "type": "Number",
+    "type": "List",
     "value": "false",
 }
+
+
+_HAS_DRAFT = {"filter": "filter:tasks:draft_exists", "operator": "equal", "type": "Boolean", "value": "true"}
+
+
+def _body(prediction: NewPrediction, version: str) -> dict[str, Any]:
+    return {
+        "task": prediction.task_id,
+        "result": prediction.result,
+        "score": prediction.score,
+        "model_version": version,
+    }
+
+
+def _prediction(found: Mapping[str, Any]) -> Prediction:
+    return Prediction(
+        id=found["id"],
+        task_id=found["task"],
+        result=found["result"] or [],
+        score=found["score"] or 0.0,
+        model_version=found["model_version"] or "",
+        updated_at=found["updated_at"],
+    )
 
 
 def _trouble(backend: Mapping[str, Any]) -> str:
@@ -288,4 +336,5 @@ def _annotation(found: Mapping[str, Any]) -> Annotation:
         ground_truth=found["ground_truth"],
         lead_time=found["lead_time"],
         completed_by=found["completed_by"],
+        parent_prediction=found["parent_prediction"],
     )

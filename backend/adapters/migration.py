@@ -16,7 +16,7 @@ from ..ports import ProjectSettings
 
 logger = logging.getLogger(__name__)
 
-SCHEMA = 3
+SCHEMA = 4
 """Raised when a stored value changes its form."""
 
 KEY = "allabel:schema"
@@ -45,8 +45,9 @@ def take_over(redis: Redis) -> list[int]:
     if found is not None and found < SCHEMA:
         projects = sorted(int(member) for member in cast(set[bytes], redis.smembers("allabel:projects")))
         for project_id in projects:
-            _rebuild(redis, f"allabel:project:{project_id}:")
-        logger.warning("state of schema %d: %d projects are read anew", found, len(projects))
+            bring_up = _with_history if found == 3 else _rebuild
+            bring_up(redis, f"allabel:project:{project_id}:")
+        logger.warning("state of schema %d: %d projects are read again", found, len(projects))
     redis.set(KEY, SCHEMA)
     return projects
 
@@ -67,6 +68,15 @@ def _rebuild(redis: Redis, prefix: str) -> None:
         facts["finishing_corpus"] = "-1"
     if facts:
         redis.hset(f"{prefix}facts", mapping=cast(Any, facts))
+
+
+def _with_history(redis: Redis, prefix: str) -> None:
+    """Of schema 3: what annotators were shown becomes a history; what is published is read back."""
+    shown = cast(dict[bytes, bytes], redis.hgetall(f"{prefix}shown"))
+    for task_id, made in shown.items():
+        redis.hset(f"{prefix}shown", task_id.decode(), json.dumps([("", json.loads(made))]))
+    redis.delete(f"{prefix}published")
+    redis.hdel(f"{prefix}facts", "publishing")
 
 
 def _old_settings(redis: Redis, key: str) -> dict[str, Any]:

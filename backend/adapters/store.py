@@ -25,6 +25,7 @@ from ..ports import (
 )
 from .migration import known_settings, require_schema, take_over
 from .renewal import renewed
+from .store_board import StoredBoard
 from .store_figures import StoredFigures
 from .store_quality import StoredQuality
 
@@ -83,23 +84,7 @@ return claimed
 """
 
 
-# What is drawn is above all drawn before, and above what Label Studio has, should Redis have forgotten.
-_BEGIN_PUBLICATION = """
-local drawn = tonumber(redis.call('HGET', KEYS[1], 'publication') or 0)
-local number = math.max(drawn, tonumber(ARGV[1])) + 1
-redis.call('HSET', KEYS[1], 'publication', number, 'publishing', number)
-return number
-"""
-
-_END_PUBLICATION = """
-if redis.call('HGET', KEYS[1], 'publishing') ~= ARGV[1] then return 0 end
-redis.call('HDEL', KEYS[1], 'publishing')
-redis.call('SET', KEYS[2], ARGV[2])
-return 1
-"""
-
-
-class Store(StoredFigures, StoredQuality):
+class Store(StoredBoard, StoredFigures, StoredQuality):
     """All state of all projects. Raises ``redis.exceptions.RedisError`` where Redis fails."""
 
     def __init__(self, redis: Redis) -> None:
@@ -107,8 +92,6 @@ class Store(StoredFigures, StoredQuality):
         self._mark_dirty = redis.register_script(_MARK_DIRTY)
         self._clear_dirty = redis.register_script(_CLEAR_DIRTY)
         self._claim_wanted = redis.register_script(_CLAIM_WANTED)
-        self._begin_publication = redis.register_script(_BEGIN_PUBLICATION)
-        self._end_publication = redis.register_script(_END_PUBLICATION)
 
     def migrate(self) -> None:
         """Take over the state of an older release: what cannot be kept is recomputed from Label Studio.
@@ -175,7 +158,7 @@ class Store(StoredFigures, StoredQuality):
         return self.redis.hincrby(self._key(project_id, "facts"), name, by)
 
     def set_progress(self, project_id: int, doing: str, done: int, total: int) -> None:
-        value = json.dumps({"doing": doing, "done": done, "total": total, "since": self._now()})
+        value = json.dumps({"doing": doing, "done": done, "total": total, "since": self.now()})
         self.redis.hset(self._key(project_id, "facts"), "progress", value)
 
     def progress(self, project_id: int) -> ProgressNote | None:
@@ -208,10 +191,10 @@ class Store(StoredFigures, StoredQuality):
 
     def postpone(self, project_id: int, seconds: float) -> None:
         """After a failure: not due before so many seconds from now."""
-        self.redis.zadd("allabel:due", {str(project_id): self._now() + seconds})
+        self.redis.zadd("allabel:due", {str(project_id): self.now() + seconds})
 
     def due_projects(self) -> list[int]:
-        members = cast(list[bytes], self.redis.zrangebyscore("allabel:due", "-inf", self._now()))
+        members = cast(list[bytes], self.redis.zrangebyscore("allabel:due", "-inf", self.now()))
         return [int(member) for member in members]
 
     def claim(self, name: str, seconds: float) -> bool:
@@ -329,11 +312,17 @@ class Store(StoredFigures, StoredQuality):
         entries = list(queue)
         with self.redis.pipeline() as pipe:
             pipe.delete(key, members)
+            pipe.set(self._key(project_id, "queue-order"), json.dumps([entry.task_id for entry in entries]))
             for start in range(0, len(entries), 1000):
                 chunk = entries[start : start + 1000]
                 pipe.rpush(key, *(json.dumps(asdict(entry)) for entry in chunk))
                 pipe.sadd(members, *(entry.task_id for entry in chunk))
             pipe.execute()
+
+    def queue_order(self, project_id: int) -> list[int]:
+        """The tasks of the queue in their order."""
+        raw = self.redis.get(self._key(project_id, "queue-order"))
+        return list(json.loads(cast(bytes, raw))) if raw else []
 
     def is_queued(self, project_id: int, task_id: int) -> bool:
         return bool(self.redis.sismember(self._key(project_id, "queued"), str(task_id)))
@@ -416,7 +405,7 @@ class Store(StoredFigures, StoredQuality):
         """Nobody else takes these up while this process is at them."""
 
         def renew() -> None:
-            expiry = dict.fromkeys(map(str, task_ids), self._now() + CLAIM_SECONDS)
+            expiry = dict.fromkeys(map(str, task_ids), self.now() + CLAIM_SECONDS)
             self.redis.zadd(self._key(project_id, "claimed"), expiry, xx=True)
 
         with renewed(renew, every=CLAIM_SECONDS / 3, name=f"claims of {project_id}"):
@@ -425,16 +414,24 @@ class Store(StoredFigures, StoredQuality):
     def unclaimed(self, project_id: int) -> int:
         """How many wanted tasks no worker is at."""
         wanted = self.redis.zcard(self._key(project_id, "wanted"))
-        return wanted - self.redis.zcount(self._key(project_id, "claimed"), self._now(), "+inf")
+        return wanted - self.redis.zcount(self._key(project_id, "claimed"), self.now(), "+inf")
 
     def try_again_in(self, project_id: int, task_ids: Iterable[int], seconds: float) -> None:
         """These stay wanted, but nobody takes them up before that."""
         self.redis.zadd(
-            self._key(project_id, "claimed"), dict.fromkeys(map(str, task_ids), self._now() + seconds)
+            self._key(project_id, "claimed"), dict.fromkeys(map(str, task_ids), self.now() + seconds)
         )
 
     def suggestions(self, project_id: int, task_ids: Sequence[int]) -> dict[int, Suggestion]:
-        return self._suggestions(project_id, "suggestions", task_ids)
+        if not task_ids:
+            return {}
+        key = self._key(project_id, "suggestions")
+        raw = cast(list["bytes | None"], self.redis.hmget(key, [str(task_id) for task_id in task_ids]))
+        return {
+            task_id: Suggestion(**json.loads(value))
+            for task_id, value in zip(task_ids, raw, strict=True)
+            if value is not None
+        }
 
     def suggested(self, project_id: int) -> set[int]:
         """The tasks that have a suggestion, published or not."""
@@ -443,32 +440,10 @@ class Store(StoredFigures, StoredQuality):
     def drop_suggestions(self, project_id: int, task_ids: Iterable[int]) -> None:
         self._drop(project_id, "suggestions", task_ids)
 
-    def shown(self, project_id: int, task_ids: Sequence[int]) -> dict[int, Suggestion]:
-        """The suggestions as last published, hence as an annotator saw them."""
-        return self._suggestions(project_id, "shown", task_ids)
-
-    def _suggestions(self, project_id: int, name: str, task_ids: Sequence[int]) -> dict[int, Suggestion]:
-        if not task_ids:
-            return {}
-        raw = cast(
-            list["bytes | None"], self.redis.hmget(self._key(project_id, name), [str(i) for i in task_ids])
-        )
-        return {
-            task_id: Suggestion(**json.loads(value))
-            for task_id, value in zip(task_ids, raw, strict=True)
-            if value is not None
-        }
-
     def save_suggestions(self, project_id: int, suggestions: Iterable[Suggestion]) -> None:
-        self._save_suggestions(project_id, "suggestions", suggestions)
-
-    def save_shown(self, project_id: int, suggestions: Iterable[Suggestion]) -> None:
-        self._save_suggestions(project_id, "shown", suggestions)
-
-    def _save_suggestions(self, project_id: int, name: str, suggestions: Iterable[Suggestion]) -> None:
         mapping = {str(suggestion.task_id): json.dumps(asdict(suggestion)) for suggestion in suggestions}
         if mapping:
-            self.redis.hset(self._key(project_id, name), mapping=cast(Any, mapping))
+            self.redis.hset(self._key(project_id, "suggestions"), mapping=cast(Any, mapping))
 
     def late(self, project_id: int) -> set[int]:
         """Tasks that Label Studio got an empty answer for, since the model was not done in time."""
@@ -485,34 +460,24 @@ class Store(StoredFigures, StoredQuality):
             int(member) for member in cast(set[bytes], self.redis.smembers(self._key(project_id, "done")))
         }
 
-    def save_done(self, project_id: int, task_ids: Iterable[int]) -> None:
+    def skipped(self, project_id: int) -> set[int]:
+        """Tasks that everybody who opened them has skipped."""
+        return {
+            int(member) for member in cast(set[bytes], self.redis.smembers(self._key(project_id, "skipped")))
+        }
+
+    def save_done(self, project_id: int, annotated: Iterable[int], skipped: Iterable[int] = ()) -> None:
         """What is done is no longer late either."""
-        done, late = self._key(project_id, "done"), self._key(project_id, "late")
+        done, late, left_out = (self._key(project_id, name) for name in ("done", "late", "skipped"))
+        skipped = list(skipped)
         with self.redis.pipeline() as pipe:
-            pipe.delete(done)
-            if members := list(task_ids):
+            pipe.delete(done, left_out)
+            if members := [*annotated, *skipped]:
                 pipe.sadd(done, *members)
+            if skipped:
+                pipe.sadd(left_out, *skipped)
             pipe.sdiffstore(late, [late, done])
             pipe.execute()
-
-    def published(self, project_id: int) -> dict[int, str]:
-        """Task id -> digest of the suggestion, in the order in which they were published last."""
-        raw = self.redis.get(self._key(project_id, "published"))
-        return dict(json.loads(cast(bytes, raw))) if raw else {}
-
-    def begin_publication(self, project_id: int, *, above: int) -> int:
-        """Its number, which no other publication of the project has, above ``above``."""
-        return int(self._begin_publication([self._key(project_id, "facts")], [above]))
-
-    def publishing(self, project_id: int) -> int | None:
-        """The publication that was begun last and has not come to its end."""
-        number = self.fact(project_id, "publishing")
-        return int(number) if number is not None else None
-
-    def end_publication(self, project_id: int, number: int, published: Mapping[int, str]) -> bool:
-        """What was published; False, and nothing kept, where another publication was begun since."""
-        keys = [self._key(project_id, "facts"), self._key(project_id, "published")]
-        return bool(self._end_publication(keys, [number, json.dumps(list(published.items()))]))
 
     def _drop(self, project_id: int, name: str, members: Iterable[int]) -> None:
         gone = [str(member) for member in members]
@@ -522,7 +487,7 @@ class Store(StoredFigures, StoredQuality):
     def forget_tasks(self, project_id: int, task_ids: Iterable[int]) -> None:
         """Deleted in Label Studio: nothing of them remains here."""
         gone = list(task_ids)
-        for name in ("texts", "suggestions", "shown", "annotated"):
+        for name in ("texts", "suggestions", "shown", "annotated", "board", "exposed"):
             self._drop(project_id, name, gone)
         if gone:
             self.redis.hincrby(self._key(project_id, "facts"), "annotated_version", 1)

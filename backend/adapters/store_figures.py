@@ -18,7 +18,8 @@ class StoredFigures:
 
     redis: Redis
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """Seconds since 1970."""
         seconds, microseconds = self.redis.time()
         return seconds + microseconds / 1e6
 
@@ -35,19 +36,19 @@ class StoredFigures:
 
     def beat(self, worker: str) -> None:
         """This worker is alive."""
-        now = self._now()
+        now = self.now()
         with self.redis.pipeline() as pipe:
             pipe.zadd(WORKERS, {worker: now})
             pipe.zremrangebyscore(WORKERS, "-inf", now - 60 * BEAT_LASTS)
             pipe.execute()
 
     def workers_alive(self) -> int:
-        return self.redis.zcount(WORKERS, self._now() - BEAT_LASTS, "+inf")
+        return self.redis.zcount(WORKERS, self.now() - BEAT_LASTS, "+inf")
 
     def waiting_seconds(self, project_id: int) -> float:
         """How long the first change that no sync has taken in has been waiting; 0 where there is none."""
         since = cast("bytes | None", self.redis.hget(f"allabel:project:{project_id}:facts", "dirty_since"))
-        return max(0.0, self._now() - float(since)) if since else 0.0
+        return max(0.0, self.now() - float(since)) if since else 0.0
 
     def jobs_waiting(self, queue: str) -> int:
         """Jobs of an RQ queue that no worker has begun."""

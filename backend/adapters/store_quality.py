@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -41,15 +41,14 @@ class StoredQuality:
             mapping = {str(number): json.dumps(result) for number, result in noted.items()}
             self.redis.hset(self._key(project_id, "noted"), mapping=cast(Any, mapping))
 
-    def take_noted(self, project_id: int, annotation_ids: Sequence[int]) -> Noted:
-        """What is known of these annotations; everything noted is forgotten."""
+    def take_noted(self, project_id: int) -> Noted:
+        """By annotation; it is forgotten here."""
         key = self._key(project_id, "noted")
         with self.redis.pipeline() as pipe:
             pipe.hgetall(key)
             pipe.delete(key)
             raw, _ = pipe.execute()
-        wanted = set(annotation_ids)
-        return {int(number): json.loads(value) for number, value in raw.items() if int(number) in wanted}
+        return {int(number): json.loads(value) for number, value in raw.items()}
 
     def witnesses(self, project_id: int) -> dict[int, Witness]:
         raw = cast(dict[bytes, bytes], self.redis.hgetall(self._key(project_id, "witnesses")))

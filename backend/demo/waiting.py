@@ -43,7 +43,7 @@ def wait_for_queue(
             raise ServiceError(f"The project cannot be worked on: {facts.get('problem')}")
         if time.monotonic() > deadline:
             raise ServiceError(f"No queue was published within {PUBLISH_SECONDS:.0f} s; see the log.")
-        done = bool(store.published(project_id)) or facts.get("state") in FINAL
+        done = int(facts.get("published", 0)) > 0 or facts.get("state") in FINAL
         done = done and int(facts.get("annotated", 0)) >= annotated
         if whole:
             done = done and facts.get("state") in SETTLED and not store.dirty(project_id)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ports import Suggestion
-from .memory import VERSION
+from .memory import is_version
 from .preannotator import Preannotator
 from .tools import Tools
 
@@ -16,9 +16,10 @@ ADOPTED = "adopted"
 def adopt(tools: Tools, project_id: int) -> None:
     """Read the published suggestions back. An empty one may have been a failure: it is asked anew."""
     version = tools.label_studio.project(project_id).model_version
-    if not VERSION.fullmatch(version):
+    if not is_version(version):
         return
-    found = tools.label_studio.predictions_of(project_id, version)
+    tools.store.set_facts(project_id, version=version)
+    found = tools.label_studio.predictions(project_id)
     tools.store.save_suggestions(
         project_id,
         [
@@ -26,7 +27,7 @@ def adopt(tools: Tools, project_id: int) -> None:
                 one.task_id, one.result, ADOPTED, [], regions=one.result, confidence=_lowest(one.result)
             )
             for one in found
-            if one.result
+            if one.result and one.model_version == version
         ],
     )
 

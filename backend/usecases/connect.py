@@ -13,13 +13,11 @@ from allabel_core.selection.core import STRATEGIES
 from allabel_core.similarity.tokenize import TOKENIZERS
 
 from ..ports import Project, ProjectSettings
-from .memory import DESCRIPTION_MARK, PATH, TITLE, headers, settings_before
+from .memory import DESCRIPTION_MARK, PATH, TITLE, VIEW_TITLE, headers, settings_before
 from .ranking import budget_tasks
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
-
-VIEW_TITLE = f"{TITLE} queue"
 
 
 def register(tools: Tools, project_id: int, *, backend_url: str, extra_params: Mapping[str, Any]) -> None:
@@ -146,6 +144,9 @@ def connect(tools: Tools, project_id: int, params: Mapping[str, Any], auth: tupl
     register(tools, project_id, backend_url=tools.backend_url, extra_params=asdict(settings))
 
 
+DESCRIBED_EVERY = 30.0
+"""Seconds between two descriptions of a project that stays in its state."""
+
 _STATE_SENTENCES = {
     "budget_used": " The budget is used up: press 'Start training' or run 'allabel finish' for the rest.",
     "capped": " The cap on spending is reached: raise MAX_COST or MAX_TOKENS and restart the workers.",
@@ -161,7 +162,10 @@ def describe_progress(tools: Tools, project: Project) -> None:
     words = f"{done} of {budget} annotations done.{_STATE_SENTENCES.get(facts['state'], '')}"
     line = f"{DESCRIPTION_MARK}{words} See {project_page(tools, project.id)}"
     description = "\n".join([own_description(project), line]).strip()
-    if description != project.description:
+    if description == project.description:
+        return
+    # It is a call of Label Studio's, and nobody reads it at the pace of annotations.
+    if tools.store.claim(f"describe:{project.id}:{facts['state']}", DESCRIBED_EVERY):
         tools.label_studio.describe(project.id, description)
 
 

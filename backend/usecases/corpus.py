@@ -138,6 +138,7 @@ def _read(
         annotation.lead_time,
         document_from_annotation(interface, text, annotation.result),
         counts,
+        annotation.parent_prediction,
     )
 
 

@@ -26,7 +26,7 @@ def draw_map(tools: Tools, project_id: int, corpus: Corpus, queue: Sequence[Queu
     places = _places(tools, project_id)
     states = {entry.task_id: "queued" for entry in queue if entry.stage != "rest"}
     if store.fact(project_id, "finishing"):
-        states |= dict.fromkeys(store.published(project_id), "auto")
+        states |= dict.fromkeys(store.board(project_id), "auto")
     states |= dict.fromkeys(corpus.skipped, "skipped")
     states |= {shown.task_id: "annotated" for shown in corpus.demonstrations}
     points = [(x, y, task_id, states.get(task_id, "rest")) for task_id, x, y in places]

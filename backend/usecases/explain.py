@@ -104,7 +104,7 @@ def _state(tools: Tools, project_id: int, task_id: int, *, annotated: bool) -> s
     if task_id in store.done(project_id):
         return "skipped"
     if store.fact(project_id, "finishing"):
-        return "auto" if task_id in store.published(project_id) else "rest"
+        return "auto" if store.places(project_id, [task_id]) else "rest"
     return "queued" if store.is_queued(project_id, task_id) else "rest"
 
 

@@ -14,9 +14,12 @@ SECRET_HEADER = "X-ALLabel-Secret"  # noqa: S105 - a header's name
 BEFORE_HEADER = "X-ALLabel-Before"
 FINISHING_HEADER = "X-ALLabel-Finishing"
 TITLE = "ALLabel"
-VERSION = re.compile(r"allabel-(\d+)")
+VIEW_TITLE = f"{TITLE} queue"
+SAMPLING = "Uncertainty sampling"
 DESCRIPTION_MARK = "ALLabel: "
 PATH = "/webhook"
+
+_VERSION = re.compile(r"allabel-[0-9]{1,9}")
 
 # As Label Studio makes a project.
 _DEFAULTS = {
@@ -25,6 +28,16 @@ _DEFAULTS = {
     "evaluate_predictions_automatically": False,
     "model_version": "",
 }
+
+
+def version_name(number: int) -> str:
+    """What the predictions of a queue bear."""
+    return f"allabel-{number}"
+
+
+def is_version(name: str) -> bool:
+    """Whether it is a name that we give to the predictions of a queue."""
+    return _VERSION.fullmatch(name) is not None
 
 
 def own_webhooks(tools: Tools, project_id: int | None = None) -> list[Webhook]:
@@ -67,7 +80,7 @@ def settings_before(tools: Tools, project_id: int) -> dict[str, Any]:
 def _read_before(tools: Tools, project_id: int) -> dict[str, Any]:
     project = tools.label_studio.project(project_id)
     settings = tools.label_studio.queue_settings(project_id)
-    if VERSION.fullmatch(project.model_version) or DESCRIPTION_MARK in project.description:
+    if is_version(project.model_version) or DESCRIPTION_MARK in project.description:
         # We were here, and both notes are lost.
         return dict(_DEFAULTS)
     if project.model_version == TITLE:

@@ -10,6 +10,7 @@ import numpy as np
 from ..ports import ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
 from .adopt import settle_adopted
 from .calibration import learn_calibrations, present
+from .pace import front_size
 from .preannotator import Preannotator
 from .tools import Tools
 
@@ -35,7 +36,8 @@ def plan_suggestions(
     finishing = bool(store.fact(project_id, "finishing"))
     known_tasks = set(store.task_ids(project_id))
     done = skipped | {shown.task_id for shown in corpus}
-    ahead = [entry.task_id for entry in (queue if finishing else queue[: settings.window])]
+    near = queue[: front_size(tools, project_id)]
+    ahead = [entry.task_id for entry in (queue if finishing else near)]
     ahead += sorted(store.late(project_id) & known_tasks - done - set(ahead))
     texts = store.some_texts(project_id, ahead)
     found = store.suggestions(project_id, sorted(store.suggested(project_id) - done))
@@ -52,7 +54,7 @@ def plan_suggestions(
         stale = [t for t, made in known.items() if preannotator.question(texts[t]).recipe != made.recipe]
     missing = [task_id for task_id in ahead if task_id not in found]
     probes: list[int] = []
-    if asks_model(settings) and any(entry.stage == "uncertainty" for entry in queue[: settings.window]):
+    if asks_model(settings) and any(entry.stage == "uncertainty" for entry in near):
         gone = found.keys() - set(outdated)
         probes = sorted(known_tasks - done - gone - set(missing))
     store.replace_wanted(project_id, [*missing, *stale, *probes])

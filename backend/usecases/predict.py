@@ -8,10 +8,10 @@ from typing import Any
 
 from ..errors import LabelConfigError, LabelStudioError
 from ..labeling.label_config import parse_label_config
-from ..ports import Suggestion
+from ..ports import Place, PlaceState, Suggestion
 from .audit import blind_tasks
 from .connect import register
-from .publish import place_score
+from .places import ASIDE
 from .texts import readable_text
 from .tools import Tools
 
@@ -49,8 +49,12 @@ def predict(
     if missing and tools.model is not None:
         found |= _ask_worker(tools, project_id, missing, label_config, deadline)
     version = store.fact(project_id, "version")
-    places = {task_id: place for place, task_id in enumerate(store.published(project_id))}
-    return [_prediction(found.get(task_id), places.get(task_id), len(places), version) for task_id in ids]
+    places = store.places(project_id, ids)
+    # Label Studio makes predictions of these answers, which the next publication has to know of.
+    store.add_answered(
+        project_id, [t for t in ids if t not in places or places[t].state is PlaceState.RETIRED]
+    )
+    return [_prediction(found.get(task_id), places.get(task_id), version) for task_id in ids]
 
 
 def _ask_worker(
@@ -81,12 +85,10 @@ def _texts(tools: Tools, label_config: str, tasks: dict[int, dict[str, Any]]) ->
     return texts
 
 
-def _prediction(
-    suggestion: Suggestion | None, place: int | None, total: int, version: str | None
-) -> dict[str, Any]:
-    """A task outside the published part of the queue gets the place behind it: score 1."""
+def _prediction(suggestion: Suggestion | None, place: Place | None, version: str | None) -> dict[str, Any]:
+    """A task that has no place in the queue gets the one behind it."""
     return {
         "result": suggestion.result if suggestion else [],
-        "score": place_score(place, total) if place is not None else 1.0,
+        "score": place.score if place else ASIDE,
         "model_version": version or "ALLabel",
     }

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 
 from ..errors import BackendError
-from .connect import VIEW_TITLE, own_description
-from .memory import VERSION, own_webhooks, settings_before
+from .connect import own_description
+from .memory import VIEW_TITLE, is_version, own_webhooks, settings_before
+from .places import RETIRED_VERSION
 from .tools import Tools
+from .witness import AUDIT_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ def reset(tools: Tools, project_id: int) -> None:
         known = [store.fact(project_id, "backend_url") or tools.backend_url]
         addresses = {hook.backend_url for hook in own_webhooks(tools, project_id)} | set(known)
         for version in label_studio.versions(project_id):
-            if VERSION.fullmatch(version):
+            if is_version(version) or version in (RETIRED_VERSION, AUDIT_VERSION):
                 label_studio.delete_version(project_id, version)
         if project.description != own_description(project):
             label_studio.describe(project_id, own_description(project))

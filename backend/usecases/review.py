@@ -31,7 +31,7 @@ def look_for_errors(tools: Tools, project_id: int, compared: Sequence[Compared])
     if not store.fact(project_id, "finishing"):
         return
     done = store.done(project_id)
-    labelled = store.suggestions(project_id, [t for t in store.published(project_id) if t not in done])
+    labelled = store.suggestions(project_id, [t for t in store.board(project_id) if t not in done])
     found = sorted(labelled.values(), key=lambda made: most_errors_first(made, model))[:MOST]
     rows = [
         (

@@ -13,6 +13,7 @@ from allabel_core.prompting import Prompt
 from ..logs import about
 from ..ports import Answer, ModelFailure, Suggestion
 from .calibration import present, stored_calibrations
+from .pace import front_size
 from .plan import asks_model
 from .preannotator import Preannotator, Question
 from .publish import publish
@@ -119,7 +120,7 @@ def _progress(tools: Tools, project_id: int) -> tuple[int, int]:
     store = tools.store
     ahead = store.queue_length(project_id)
     if not store.fact(project_id, "finishing"):
-        ahead = min(ahead, store.settings(project_id).window)
+        ahead = min(ahead, front_size(tools, project_id))
     return ahead - min(ahead, store.wanted_count(project_id)), ahead
 
 

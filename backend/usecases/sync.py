@@ -17,9 +17,10 @@ from .corpus import Corpus, read_annotations
 from .encoder import needs_embeddings
 from .events import KINDS as EVENT_KINDS
 from .insight import look
+from .pace import note_pace
 from .plan import model_doubts, plan_suggestions
 from .pool import update_texts
-from .publish import publish
+from .publish import is_served, publish
 from .ranking import reading_budget
 from .remedies import note_problem
 from .tools import Tools
@@ -91,7 +92,7 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     project = tools.label_studio.project(project_id)
     if kinds == {"project"} and _same_task(store.facts(project_id), project):
         return
-    store.set_facts(project_id, title=project.title)
+    store.set_facts(project_id, title=project.title, overlap=project.overlap)
     interface = parse_label_config(project.label_config)
     if "setup" in kinds:
         set_up(tools, project)
@@ -102,13 +103,14 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     before = store.done(project_id)
     corpus = read_annotations(tools, project, interface, anew=read == "all")
     witness(tools, project_id, corpus)
+    note_pace(tools, project_id, corpus.submissions)
     store.set_facts(project_id, label_config=project.label_config, instructions=project.instructions)
     if kinds <= CHECKS and corpus.done == before and not read:
         queue = store.queue(project_id)
     else:
         queue = _rank(tools, project_id, corpus)
     plan_suggestions(tools, project_id, corpus.demonstrations, corpus.skipped, queue)
-    publish(tools, project_id, verify=bool(kinds & {"reconcile", "setup"}))
+    publish(tools, project_id, project=project, verify=bool(kinds & {"reconcile", "setup"}))
     look(tools, project_id, interface, corpus, queue)
     state = queue_state(tools, project_id)
     store.set_facts(project_id, state=state, problem="", skipped=len(corpus.skipped))
@@ -116,11 +118,9 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
 
 
 def _same_task(facts: Mapping[str, str], project: Project) -> bool:
-    """A project changes whenever we publish; only these parts of it concern the queue."""
-    return (facts.get("label_config"), facts.get("instructions")) == (
-        project.label_config,
-        project.instructions,
-    )
+    """A project changes whenever we describe it; only these parts of it concern the queue."""
+    before = facts.get("label_config"), facts.get("instructions")
+    return before == (project.label_config, project.instructions) and is_served(project, facts.get("version"))
 
 
 def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
@@ -152,7 +152,7 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
             if task_id not in placed and task_id not in corpus.skipped
         ]
     store.save_queue(project_id, queue)
-    store.save_done(project_id, corpus.done)
+    store.save_done(project_id, annotated, corpus.skipped)
     store.set_facts(project_id, tasks=len(texts), annotated=len(annotated), budget=budget)
     store.count(project_id, "rankings")
     return queue

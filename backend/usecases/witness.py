@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from ..ports import Noted, PublishedPrediction, Submission, Suggestion, Witness
+from ..ports import NewPrediction, Noted, Place, ShownSuggestion, Submission, Suggestion, Witness
 from .corpus import Corpus
+from .places import EMPTY
 from .tools import Tools
 
 AUDIT_VERSION = "allabel-audit"
@@ -19,9 +21,9 @@ NOT_ASKED = ("unreachable", "timeout", "rate_limited", "budget", "rejected")
 def witness(tools: Tools, project_id: int, corpus: Corpus) -> None:
     """Write down the suggestions of newly annotated tasks, before these become demonstrations.
 
-    What an annotator saw is what Label Studio noted with the annotation; what would have been shown
-    for an audited task is the model's suggestion of that moment, which Label Studio gets afterwards.
-    So both outlive this store.
+    What an annotator saw is what stood there when the page was opened. Where this store does not know it,
+    it is what Label Studio noted at the submission. What would have been shown for an audited task is the
+    model's suggestion of that moment, which Label Studio gets afterwards. So both outlive this store.
     """
     store = tools.store
     counting = corpus.counting
@@ -32,18 +34,53 @@ def witness(tools: Tools, project_id: int, corpus: Corpus) -> None:
         return
     recalled = {} if known else _recall_audit(tools, project_id)
     audited = set(store.audit(project_id))
-    noted = _noted(tools, project_id, fresh)
-    task_ids = [each.task_id for each in fresh]
-    shown, made = store.shown(project_id, task_ids), store.suggestions(project_id, task_ids)
+    seen, noted = _seen(tools, project_id, fresh), store.take_noted(project_id)
+    noted |= _recall_noted(tools, project_id, [e for e in fresh if e.task_id not in seen], noted)
+    made = store.suggestions(project_id, [each.task_id for each in fresh])
     found = []
     for each in fresh:
-        saw = noted.get(each.annotation_id)
+        shown = seen.get(each.task_id)
+        saw = shown.suggestion.result if shown else noted.get(each.annotation_id)
+        if each.task_id in seen and shown is None:
+            saw = None
         if each.task_id in audited and not saw:
             found.append(_blind(each, made.get(each.task_id), recalled.get(each.task_id)))
         else:
-            found.append(_assisted(each, shown.get(each.task_id), saw))
+            found.append(_assisted(each, shown.suggestion if shown else None, saw))
+    store.settle_shown(project_id, [shown for shown in seen.values() if shown])
     _hand_over(tools, project_id, [each for each in found if each.blind and each.task_id not in recalled])
     store.save_witnesses(project_id, found)
+
+
+def _seen(tools: Tools, project_id: int, fresh: Sequence[Submission]) -> dict[int, ShownSuggestion | None]:
+    """What stood there when each page was opened; None: nothing of ours did. Without those not known of."""
+    store = tools.store
+    task_ids = [each.task_id for each in fresh]
+    histories, places = store.shown_history(project_id, task_ids), store.places(project_id, task_ids)
+    former = store.former_predictions(project_id)
+    found: dict[int, ShownSuggestion | None] = {}
+    for each in fresh:
+        place = places.get(each.task_id)
+        if each.task_id in histories:
+            opened = datetime.fromisoformat(each.created_at) - timedelta(seconds=each.lead_time or 0.0)
+            before = [shown for shown in histories[each.task_id] if not _is_after(shown, opened)]
+            found[each.task_id] = before[-1] if before else None
+        elif place is not None and place.digest == EMPTY:
+            found[each.task_id] = None
+        if each.task_id in found and _is_of_another(each, place, former):
+            found[each.task_id] = None
+    return found
+
+
+def _is_after(shown: ShownSuggestion, moment: datetime) -> bool:
+    return bool(shown.at) and datetime.fromisoformat(shown.at) > moment
+
+
+def _is_of_another(annotated: Submission, place: Place | None, former: Collection[int]) -> bool:
+    """Whether the annotator went out from the prediction of another model."""
+    named = annotated.parent_prediction
+    ours = {place.prediction_id} if place else set()
+    return named is not None and 0 not in ours and named not in ours and named not in former
 
 
 def _is_new(annotated: Submission, known: Mapping[int, Witness]) -> bool:
@@ -51,11 +88,10 @@ def _is_new(annotated: Submission, known: Mapping[int, Witness]) -> bool:
     return before is None or before.annotation_id != annotated.annotation_id
 
 
-def _noted(tools: Tools, project_id: int, fresh: Sequence[Submission]) -> Noted:
+def _recall_noted(tools: Tools, project_id: int, annotated: Sequence[Submission], noted: Noted) -> Noted:
     """Webhooks bring what Label Studio noted; what they did not bring is asked for."""
-    found = tools.store.take_noted(project_id, [each.annotation_id for each in fresh])
-    missing = [each.task_id for each in fresh if each.annotation_id not in found]
-    return found | tools.label_studio.noted_predictions(project_id, missing) if missing else found
+    missing = [each.task_id for each in annotated if each.annotation_id not in noted]
+    return tools.label_studio.noted_predictions(project_id, missing) if missing else {}
 
 
 def _assisted(annotated: Submission, shown: Suggestion | None, saw: list[dict[str, Any]] | None) -> Witness:
@@ -83,7 +119,7 @@ def _blind(annotated: Submission, made: Suggestion | None, recalled: list[dict[s
 
 
 def _hand_over(tools: Tools, project_id: int, blind: Sequence[Witness]) -> None:
-    kept = [PublishedPrediction(each.task_id, each.result, 1.0) for each in blind if each.result is not None]
+    kept = [NewPrediction(each.task_id, each.result, 1.0) for each in blind if each.result is not None]
     if kept:
         tools.label_studio.import_predictions(project_id, AUDIT_VERSION, kept)
 
@@ -93,6 +129,10 @@ def _recall_audit(tools: Tools, project_id: int) -> dict[int, list[dict[str, Any
     label_studio, store = tools.label_studio, tools.store
     if AUDIT_VERSION not in label_studio.versions(project_id):
         return {}
-    found = {each.task_id: each.result for each in label_studio.predictions_of(project_id, AUDIT_VERSION)}
+    found = {
+        each.task_id: each.result
+        for each in label_studio.predictions(project_id)
+        if each.model_version == AUDIT_VERSION
+    }
     store.save_audit(project_id, [*store.audit(project_id), *found])
     return found

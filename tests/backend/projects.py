@@ -60,10 +60,6 @@ class AnyLabelStudio(FakeLabelStudio):
             raise LabelStudioNotFoundError("Label Studio has no such file.")
         return self.files[address]
 
-    def shown(self, task_id: int) -> list[dict[str, Any]]:
-        """What an annotator who opens the task sees."""
-        return self.predictions[self.known.model_version][task_id].result
-
 
 class FullModel(ScriptedModel):
     """Answers with whatever an ``Answer`` can hold; a bare text is an answer without more."""

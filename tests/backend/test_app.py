@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from backend.adapters.store import Store
 from backend.app import create_app
 from backend.limits import MAX_BODY_BYTES
-from backend.ports import ProjectSettings, Suggestion
+from backend.ports import Place, ProjectSettings, Suggestion
 from backend.settings import read_settings
 from backend.usecases.memory import SECRET_HEADER
 from backend.usecases.tools import Tools
@@ -96,13 +96,13 @@ def test_wrong_extra_params_are_refused_with_the_reason(
 def test_predict_answers_one_prediction_per_task_in_order(client: TestClient, store: Store) -> None:
     client.post("/setup", json=SETUP)
     store.save_suggestions(3, [Suggestion(11, [{"id": "r"}], "", [])])
-    store.end_publication(3, store.begin_publication(3, above=0), {11: "d", 13: "e"})
+    store.save_places(3, {11: Place(7, 0.25, "d")})
     store.set_facts(3, version="allabel-4")
     tasks = [{"id": 12, "data": {"text": "b"}}, {"id": 11, "data": {"text": "a"}}]
     answer = client.post("/predict", json={"tasks": tasks, "project": "3.17", "label_config": LABEL_CONFIG})
     assert answer.json()["results"] == [
         {"result": [], "score": 1.0, "model_version": "allabel-4"},
-        {"result": [{"id": "r"}], "score": pytest.approx(1 / 3), "model_version": "allabel-4"},
+        {"result": [{"id": "r"}], "score": 0.25, "model_version": "allabel-4"},
     ]
 
 

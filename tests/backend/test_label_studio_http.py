@@ -16,7 +16,7 @@ from backend.errors import (
     LabelStudioUnauthorisedError,
     LabelStudioUnreachableError,
 )
-from backend.ports import PublishedPrediction
+from backend.ports import NewPrediction
 
 KEY = "a-secret-legacy-token"
 PERSONAL = "a-secret.personal.token"
@@ -241,9 +241,7 @@ def test_a_redirect_of_a_text_is_not_followed() -> None:
 def test_predictions_that_were_not_all_created_are_an_error() -> None:
     studio = Studio(httpx.Response(201, json={"created": 1}))
     with pytest.raises(LabelStudioRejectedError, match="1 of 2"):
-        studio.client().import_predictions(
-            1, "v", [PublishedPrediction(1, [], 0.1), PublishedPrediction(2, [], 2.0)]
-        )
+        studio.client().import_predictions(1, "v", [NewPrediction(1, [], 0.1), NewPrediction(2, [], 2.0)])
 
 
 def test_pages_go_on_after_the_last_id_and_report_progress() -> None:

@@ -166,7 +166,7 @@ def test_the_audit_outlives_the_store(tools: Tools, store: Store, label_studio: 
     annotate(tools, label_studio, 14)
     before = report(tools, PROJECT).quality
     assert before.blind is not None
-    assert len(label_studio.predictions[AUDIT_VERSION]) == before.blind.tasks == 3
+    assert len(label_studio.versions_of_tasks()[AUDIT_VERSION]) == before.blind.tasks == 3
     audit, queue = store.audit(PROJECT), store.queue(PROJECT)
     store.redis.flushall()
     register(tools, PROJECT, backend_url="http://backend:9090", extra_params={})

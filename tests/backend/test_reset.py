@@ -11,7 +11,7 @@ from redis import Redis
 
 from backend.adapters.store import Store
 from backend.errors import LabelStudioUnreachableError
-from backend.ports import ConnectedBackend
+from backend.ports import ConnectedBackend, NewPrediction
 from backend.usecases.connect import register
 from backend.usecases.events import Event, receive
 from backend.usecases.finish import finish
@@ -65,11 +65,11 @@ def test_setting_up_again_keeps_the_first_note(tools: Tools, label_studio: FakeL
 def test_reset_leaves_the_project_as_it_was(
     tools: Tools, label_studio: FakeLabelStudio, redis: Redis
 ) -> None:
-    label_studio.predictions[OTHERS] = {}
+    label_studio.import_predictions(PROJECT, OTHERS, [NewPrediction(next(iter(label_studio.texts)), [], 0.5)])
     reset(tools, PROJECT)
     assert label_studio.known.sampling == "Uniform sampling"
     assert label_studio.known.description == "About animals."
-    assert list(label_studio.predictions) == [OTHERS]
+    assert list(label_studio.versions_of_tasks()) == [OTHERS]
     assert label_studio.hooks == {}
     assert list(redis.scan_iter("allabel:project:*")) == []
     assert tools.store.projects() == []
@@ -92,7 +92,7 @@ def test_reset_that_broke_off_is_finished_by_the_next(tools: Tools, label_studio
     label_studio.fail_at = None
     reset(tools, PROJECT)
     assert label_studio.known.sampling == "Uniform sampling"
-    assert label_studio.predictions == {}
+    assert label_studio.stored == {}
 
 
 def test_where_both_notes_are_lost_the_settings_of_a_new_project_come_back(

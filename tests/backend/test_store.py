@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 
 import pytest
 from redis import Redis
@@ -14,8 +15,11 @@ from backend.adapters.store import Store
 from backend.errors import SettingsError
 from backend.ports import (
     AnnotatedTask,
+    Place,
+    PlaceState,
     ProjectSettings,
     QueueEntry,
+    ShownSuggestion,
     StoredDemonstration,
     Submission,
     Suggestion,
@@ -138,14 +142,16 @@ def test_records_survive_the_round_trip(store: Store) -> None:
     annotated = [AnnotatedTask(8, "2026-01-02", 2), AnnotatedTask(9, "2026-01-01", 1, (made,))]
     store.save_annotated(PROJECT, annotated, [], "2026-01-03")
     store.save_suggestions(PROJECT, [suggestion])
-    store.end_publication(PROJECT, store.begin_publication(PROJECT, above=4), {3: "x", 1: "y"})
+    store.save_places(PROJECT, {3: Place(5, 0.25, "x"), 1: Place(6, 0.5, "y", PlaceState.RETIRED, 17.5)})
+    store.save_shown(PROJECT, [ShownSuggestion("2026-01-01", suggestion)])
 
     assert store.settings(PROJECT) == settings
     assert store.queue(PROJECT) == queue
     assert store.annotated(PROJECT) == {task.task_id: task for task in annotated}
     assert store.demonstrations(PROJECT) == [StoredDemonstration(9, document)]
     assert store.suggestions(PROJECT, [3, 4]) == {3: suggestion}
-    assert list(store.published(PROJECT).items()) == [(3, "x"), (1, "y")]
+    assert store.board(PROJECT) == {3: Place(5, 0.25, "x"), 1: Place(6, 0.5, "y", PlaceState.RETIRED, 17.5)}
+    assert store.shown_history(PROJECT, [3, 4]) == {3: [ShownSuggestion("2026-01-01", suggestion)]}
 
 
 def test_a_store_of_another_schema_is_rebuilt_not_read(store: Store, redis: Redis) -> None:
@@ -199,16 +205,22 @@ def test_the_state_of_a_newer_release_is_left_alone(store: Store, redis: Redis) 
     assert redis.get("allabel:project:7:queue") == b"of another time"
 
 
-def test_a_publication_of_which_another_was_begun_is_not_kept(store: Store) -> None:
-    first = store.begin_publication(PROJECT, above=3)
-    second = store.begin_publication(PROJECT, above=3)
-    assert (first, second) == (4, 5)
-    assert not store.end_publication(PROJECT, first, {1: "a"})
-    assert store.published(PROJECT) == {}
-    assert store.publishing(PROJECT) == second
-    assert store.end_publication(PROJECT, second, {2: "b"})
-    assert store.published(PROJECT) == {2: "b"}
-    assert store.publishing(PROJECT) is None
+def test_what_annotators_were_shown_under_the_release_before_is_kept(store: Store, redis: Redis) -> None:
+    store.add_project(PROJECT)
+    made = Suggestion(3, [{"id": "a"}], "recipe", [9])
+    store.save_suggestions(PROJECT, [made])
+    redis.hset("allabel:project:7:shown", "3", json.dumps(asdict(made)))
+    redis.set("allabel:project:7:published", '[[3, "d"]]')
+    store.set_facts(PROJECT, version="allabel-4", publishing=5)
+    redis.set("allabel:schema", 3)
+
+    store.migrate()
+
+    assert store.shown_history(PROJECT, [3]) == {3: [ShownSuggestion("", made)]}
+    assert store.suggestions(PROJECT, [3]) == {3: made}
+    assert store.fact(PROJECT, "version") == "allabel-4"
+    assert store.fact(PROJECT, "publishing") is None
+    assert store.dirty(PROJECT)[0] == {"setup", "tasks"}
 
 
 def test_claims_are_kept_while_their_worker_lives(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from backend.demo.services import LabelStudioServer
 from backend.errors import LabelStudioNotFoundError, LabelStudioRejectedError, LabelStudioUnauthorisedError
 from backend.labeling.label_config import parse_label_config, task_text
 from backend.labeling.results import document_from_annotation, result_from_spans
-from backend.ports import PublishedPrediction
+from backend.ports import NewPrediction
 from stack import Stack
 
 CONFIG = """<View><Relations><Relation value="of"/></Relations>
@@ -112,7 +112,7 @@ def connect(client: LabelStudioClient, project_id: int, backend: RecordingBacken
 
 def publish(client: LabelStudioClient, project_id: int, version: str, order: list[int]) -> None:
     places = (place / len(order) for place in range(len(order)))
-    predictions = [PublishedPrediction(task, [], place) for task, place in zip(order, places, strict=True)]
+    predictions = [NewPrediction(task, [], place) for task, place in zip(order, places, strict=True)]
     client.import_predictions(project_id, version, predictions)
 
 
@@ -335,7 +335,7 @@ def test_what_label_studio_does_not_take_is_an_error(
     project_id, _ = project
     assert not client.imports_load_all_tasks(project_id), "as the demo starts it"
     with pytest.raises(LabelStudioRejectedError):
-        client.import_predictions(project_id, "v", [PublishedPrediction(10**9, [], 0.5)])
+        client.import_predictions(project_id, "v", [NewPrediction(10**9, [], 0.5)])
     with pytest.raises(LabelStudioRejectedError, match="model_version"):
         client.point_at_version(project_id, "no such version")
     with pytest.raises(LabelStudioNotFoundError):
@@ -352,7 +352,7 @@ def test_spans_and_relations_come_back_from_an_annotation(client: LabelStudioCli
         Span(len(text) - 3, len(text), "Animal"),
     ]
     result = result_from_spans(interface, text, spans, scores=[0.9, 0.4], relations=[Relation(0, 1, "of")])
-    client.import_predictions(project_id, "v1", [PublishedPrediction(task_id, result, 0.0)])
+    client.import_predictions(project_id, "v1", [NewPrediction(task_id, result, 0.0)])
     client.point_at_version(project_id, "v1")
     found = client.next_task(project_id)
     assert found is not None
