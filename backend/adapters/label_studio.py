@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..errors import LabelStudioRejectedError
+from ..errors import LabelStudioNotFoundError, LabelStudioRejectedError
 from ..labeling.results import noted_prediction
 from ..ports import (
     Annotation,
