@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from allabel_core import select
+from backend.usecases.witness import AUDIT_VERSION
 from rig import GOLDS, SETTINGS, Rig
 
 TABLE: list[Figures] = []
@@ -68,10 +69,21 @@ def _wrong(rig: Rig, project_id: int, empty: int) -> str:
         return f"without a place: {misplaced}"
     if _empty(rig, project_id) > empty:
         return f"{_empty(rig, project_id)} suggestions are empty"
-    version = rig.client.project(project_id).model_version
-    if list(rig.client.versions(project_id)) != [version]:
-        return f"versions {rig.client.versions(project_id)} beside {version}"
+    if orphans := _orphans(rig, project_id):
+        return f"predictions that nobody would sweep: {orphans}"
     return ""
+
+
+def _orphans(rig: Rig, project_id: int) -> list[int]:
+    """Predictions of ours that are no place of the queue, and not noted to be swept either."""
+    board = rig.store.board(project_id).values()
+    known = {place.prediction_id for place in board} | rig.store.strays(project_id).keys()
+    swept = rig.store.old_versions(project_id)
+    return [
+        each.id
+        for each in rig.client.predictions(project_id)
+        if each.id not in known and each.model_version not in swept and each.model_version != AUDIT_VERSION
+    ]
 
 
 def _lost(rig: Rig, project_id: int) -> list[int]:
@@ -111,7 +123,7 @@ def _served(rig: Rig, project_id: int) -> list[int]:
 def _empty(rig: Rig, project_id: int) -> int:
     """Suggestions without a region, of texts in which there is something to mark."""
     texts = rig.store.texts(project_id)
-    open_ones = _open_predictions(rig, project_id)
+    open_ones = sorted(_open_predictions(rig, project_id))[: SETTINGS["window"]]
     # What a test adds to the sample has no gold.
     marked = {task_id for task_id, text in texts.items() if text not in GOLDS or GOLDS[text].spans}
     return sum(not regions and task_id in marked for _, task_id, regions in open_ones)
@@ -136,10 +148,9 @@ def tasks_with_predictions(rig: Rig, project_id: int) -> list[dict[str, Any]]:
 
 
 def _duplicates(rig: Rig, project_id: int) -> int:
+    version = rig.client.project(project_id).model_version
     counts = Counter(
-        (task["id"], prediction["model_version"])
-        for task in tasks_with_predictions(rig, project_id)
-        for prediction in task["predictions"]
+        each.task_id for each in rig.client.predictions(project_id) if each.model_version == version
     )
     return sum(count - 1 for count in counts.values())
 

@@ -146,16 +146,29 @@ class Rig:
 
     # -- People
 
-    def project(self, title: str, documents: Sequence[Document] = SAMPLES[:40], **settings: Any) -> int:
-        """A connected project whose first queue is published."""
+    def project(
+        self,
+        title: str,
+        documents: Sequence[Document] = SAMPLES[:40],
+        *,
+        wait: bool = True,
+        **settings: Any,
+    ) -> int:
+        """A connected project; unless told otherwise, one whose first queue is published."""
         project_id = self.client.create_project(title, LABEL_CONFIG.read_text(), INSTRUCTIONS.read_text())
         self.submitted[project_id] = {}
         self.client.import_tasks(project_id, [{"data": {"text": document.text}} for document in documents])
         self.client.connect_backend(
             project_id, url=self.to_web.url, title="ALLabel", extra_params=SETTINGS | settings, auth=None
         )
-        self.wait_for(lambda: self.store.fact(project_id, "state") == "ready", seconds=120)
+        if wait:
+            self.wait_for(lambda: self.store.fact(project_id, "state") == "ready", seconds=120)
         return project_id
+
+    @property
+    def newest(self) -> int:
+        """The project made last."""
+        return max(self.submitted)
 
     def annotate_next(self, project_id: int, times: int = 1) -> list[int]:
         """As an annotator: the task that is served, its gold submitted. The tasks' ids."""

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,7 +20,7 @@ from backend.demo.services import LabelStudioServer
 from backend.errors import LabelStudioNotFoundError, LabelStudioRejectedError, LabelStudioUnauthorisedError
 from backend.labeling.label_config import parse_label_config, task_text
 from backend.labeling.results import document_from_annotation, result_from_spans
-from backend.ports import NewPrediction
+from backend.ports import NewPrediction, Prediction, PredictionChange
 from stack import Stack
 
 CONFIG = """<View><Relations><Relation value="of"/></Relations>
@@ -375,3 +375,53 @@ def test_an_uploaded_text_is_read_through_label_studio(client: LabelStudioClient
     client.import_tasks(project_id, [{"text": f"/data/{stored['file']}"}])
     (task,) = client.tasks(project_id)
     assert task_text(parse_label_config(config), task.data, fetch=client.text_at) == "Äpfel 😀"
+
+
+def test_a_prediction_is_changed_in_place_retired_and_deleted(
+    client: LabelStudioClient, project: tuple[int, list[int]]
+) -> None:
+    project_id, ids = project
+    region = result_from_spans(parse_label_config(CONFIG), "task 0", [Span(0, 4, "Fruit")])
+    made = client.add_prediction(project_id, "allabel-1", NewPrediction(ids[0], [], 0.75))
+    client.import_predictions(project_id, "allabel-1", [NewPrediction(ids[1], [], 0.5)])
+    client.point_at_version(project_id, "allabel-1")
+
+    at = client.change_prediction(PredictionChange(made.id, result=region, score=0.25))
+    assert datetime.fromisoformat(at) >= datetime.fromisoformat(made.updated_at)
+    assert client.task_predictions(ids[0]) == [
+        Prediction(made.id, ids[0], region, 0.25, "allabel-1", at),
+    ]
+    assert [each.task_id for each in client.predictions(project_id)] == [ids[0], ids[1]]
+    served = client.next_task(project_id)
+    assert served is not None
+    assert (served[0], served[1][0]["result"]) == (ids[0], region)
+
+    client.change_prediction(PredictionChange(made.id, model_version="allabel-retired"))
+    assert client.versions(project_id) == {"allabel-1": 1, "allabel-retired": 1}
+    # The page is open, and names the retired prediction.
+    client.submit_annotation(ids[0], region, 3.0)
+    (task,) = client.annotated_tasks(project_id)
+    assert task.annotations[0].parent_prediction == made.id
+
+    client.delete_prediction(made.id)
+    client.delete_prediction(made.id)
+    with pytest.raises(LabelStudioNotFoundError):
+        client.change_prediction(PredictionChange(made.id, score=0.5))
+    (task,) = client.annotated_tasks(project_id)
+    assert task.annotations[0].parent_prediction is None
+
+
+def test_tasks_with_drafts_skips_and_several_annotations_are_found(
+    client: LabelStudioClient, project: tuple[int, list[int]]
+) -> None:
+    project_id, ids = project
+    client.open_task(ids[3])
+    client.save_draft(ids[3], [], 1.0)
+    assert client.drafted(project_id) == {ids[3]}
+    client.submit_annotation(ids[5], [], 1.0, skip=True)
+    client.submit_annotation(ids[6], [], 1.0)
+    client.submit_annotation(ids[6], [], 1.0)
+    found = client.annotated_tasks(project_id)
+    assert [(task.id, len(task.annotations)) for task in found] == [(ids[5], 1), (ids[6], 2)]
+    assert client.project(project_id).annotation_count == 3
+    assert client.project(project_id).overlap == 1
