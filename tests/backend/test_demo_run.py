@@ -20,10 +20,7 @@ class Store:
     def facts(self, project_id):
         self.now = self.moments[min(self.looks, len(self.moments) - 1)]
         self.looks += 1
-        return {name: str(value) for name, value in self.now.items() if name not in ("published", "dirty")}
-
-    def published(self, project_id):
-        return self.now.get("published", {})
+        return {name: str(value) for name, value in self.now.items() if name != "dirty"}
 
     def dirty(self, project_id):
         return self.now.get("dirty", set()), 1
@@ -42,9 +39,9 @@ def quickly(monkeypatch):
     monkeypatch.setattr(waiting, "QUIET_SECONDS", 0.05)
 
 
-PART = {"state": "suggesting", "published": {5: "digest"}}
-DIRTY = {"state": "ready", "published": {5: "digest"}, "dirty": {"annotations"}}
-READY = {"state": "ready", "published": {5: "digest"}, "annotated": 3}
+PART = {"state": "suggesting", "published": 1}
+DIRTY = {"state": "ready", "published": 1, "dirty": {"annotations"}}
+READY = {"state": "ready", "published": 1, "annotated": 3}
 
 
 def test_a_person_can_begin_at_the_first_publication():

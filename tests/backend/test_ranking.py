@@ -109,6 +109,8 @@ def test_a_budget_in_tokens_is_told_as_tasks(store: Store) -> None:
     first = store.queue(PROJECT)[0].task_id
     label_studio.annotate(first, gold(label_studio, texts[first], ("pear", "Fruit")))
     receive(tools, Event("ANNOTATION_CREATED", PROJECT))
+    # As if the last description had been written some time ago.
+    store.release(f"describe:{PROJECT}:{store.fact(PROJECT, 'state')}")
     settle(tools)
     found = report(tools, PROJECT)
     assert (found.budget, found.queued, found.annotated) == (5, 4, 1)

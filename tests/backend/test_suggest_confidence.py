@@ -26,7 +26,7 @@ from allabel_core.types import Document, Span
 from backend.adapters.store import Store
 from backend.dashboard import model_lines
 from backend.labeling.results import region_id
-from backend.ports import Answer, StoredDemonstration, Suggestion
+from backend.ports import Answer, ShownSuggestion, StoredDemonstration, Suggestion
 from backend.usecases.calibration import calibration_error, learn_calibrations, present, stored_calibrations
 from backend.usecases.connect import register
 from backend.usecases.events import Event, receive
@@ -151,7 +151,8 @@ def test_a_calibration_is_refitted_when_the_history_has_grown_by_a_tenth(store: 
     def history(number: int, kept: int) -> None:
         spans = [Span(n, n + 1, "Fruit") for n in range(number)]
         regions = [{"id": region_id(span), "type": "labels", "score": 0.9} for span in spans]
-        store.save_shown(PROJECT, [Suggestion(1, [], "", [], regions=regions, evidence="support")])
+        made = Suggestion(1, [], "", [], regions=regions, evidence="support")
+        store.save_shown(PROJECT, [ShownSuggestion("2026-01-01", made)])
         corpus = [StoredDemonstration(1, Document("x" * number, tuple(spans[:kept])))]
         learn_calibrations(tools, PROJECT, corpus)
 

@@ -149,6 +149,7 @@ LABEL_STUDIO_SAYS = (
     "Can't connect to ML backend ..., health check failed",
     "Successfully connected to ... but it doesn't look like a valid ML backend",
     "Enter a valid URL",
+    "Annotation is not saved",
     "Start model training on annotation submission",
 )
 
