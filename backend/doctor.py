@@ -100,7 +100,7 @@ def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterat
     )
     yield _check(
         "Webhook",
-        lambda: _webhook(label_studio, project_id, webhook_secret(settings)),
+        lambda: _webhook(label_studio, project_id, webhook_secret(settings, redis)()),
         f"Let the worker set it up anew: allabel rerank {project_id}",
     )
     yield _check(

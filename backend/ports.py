@@ -126,6 +126,9 @@ class LabelStudio(Protocol):
     ) -> None:
         """What 'Connect model' in the settings page does. Twice changes nothing."""
 
+    def change_credentials(self, project_id: int, *, url: str, auth: tuple[str, str]) -> None:
+        """What Label Studio sends to the backend connected at this address, if there is one."""
+
     def backends(self, project_id: int) -> list[ConnectedBackend]:
         """The models connected to the project, after Label Studio has tried to reach each."""
 

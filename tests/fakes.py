@@ -23,7 +23,7 @@ from backend.ports import (
     Webhook,
 )
 from backend.usecases.ranking import Ranker
-from backend.usecases.tools import Tools
+from backend.usecases.tools import Secrets, Tools
 
 LABEL_CONFIG = (
     '<View><Labels name="label" toName="text"><Label value="Fruit"/><Label value="Animal"/></Labels>'
@@ -42,6 +42,7 @@ class FakeLabelStudio:
         self.known = Project(project_id, "Fakes", LABEL_CONFIG, "", "", "Sequential sampling", "", len(texts))
         self.hooks: dict[str, Webhook] = {}
         self.connected: list[ConnectedBackend] = []
+        self.credentials = ("", "")
         self.calls: list[str] = []
         self.fail_at: str | None = None
         self.gone = False
@@ -122,6 +123,10 @@ class FakeLabelStudio:
 
     def connect_backend(self, project_id: int, **options: Any) -> None:
         self._called("connect_backend")
+
+    def change_credentials(self, project_id: int, *, url: str, auth: tuple[str, str]) -> None:
+        self._called("change_credentials")
+        self.credentials = auth
 
     def secure_webhook(self, project_id: int, *, url: str, headers: dict[str, str]) -> bool:
         self._called("secure_webhook")
@@ -207,6 +212,7 @@ def make_tools(
     store: Store,
     label_studio: FakeLabelStudio,
     model: ScriptedModel | None = None,
+    guarded: bool = False,
     **settings: Any,
 ) -> Tools:
     """The tools of the use cases around a real Redis and these doubles."""
@@ -218,7 +224,8 @@ def make_tools(
         templates=DEFAULT_TEMPLATES,
         defaults=ProjectSettings(**settings),
         backend_url="http://localhost:9090",
-        webhook_secret="secret",
+        secrets=Secrets(lambda: "secret", lambda: "key"),
+        guarded=guarded,
         chunk=4,
         samples=1,
         public_url="http://localhost:9090",

@@ -11,7 +11,7 @@ from ..errors import LabelStudioNotFoundError, LabelStudioRejectedError
 from ..labeling.results import noted_prediction
 from ..ports import Annotation, ConnectedBackend, Noted, Project, PublishedPrediction, Task, Webhook
 from .label_studio_http import LabelStudioHttp
-from .label_studio_setup import connect_backend, secure_webhook, set_up_project, webhooks
+from .label_studio_setup import change_credentials, connect_backend, secure_webhook, set_up_project, webhooks
 from .label_studio_undo import queue_settings, undo_set_up
 
 # Of the sizes 100 to 10,000 this one is as fast as any, and keeps memory flat.
@@ -141,6 +141,10 @@ class LabelStudioClient:
     ) -> None:
         """What 'Connect model' does. Label Studio calls our /health and /setup before it answers."""
         connect_backend(self._http, project_id, url, title, extra_params, auth)
+
+    def change_credentials(self, project_id: int, *, url: str, auth: tuple[str, str]) -> None:
+        """What Label Studio sends to the backend connected at ``url``; it calls /setup with them at once."""
+        change_credentials(self._http, project_id, url, auth)
 
     def secure_webhook(self, project_id: int, *, url: str, headers: dict[str, str]) -> bool:
         """The project's webhook to ``url`` exists, is active, complete and bears ``headers``."""

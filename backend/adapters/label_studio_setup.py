@@ -112,6 +112,16 @@ def connect_backend(
         raise _explained(error) from error
 
 
+def change_credentials(http: LabelStudioHttp, project_id: int, url: str, auth: tuple[str, str]) -> None:
+    """The backend connected at ``url`` gets these; nothing else of the connection changes."""
+    for backend in http.call("GET", "api/ml/", params={"project": project_id}):
+        if backend["url"].rstrip("/") == url:
+            kept = {name: backend[name] for name in ("url", "title", "extra_params")}
+            credentials = {"basic_auth_user": auth[0], "basic_auth_pass": auth[1]}
+            body = {**kept, "project": project_id, "auth_method": "BASIC_AUTH", **credentials}
+            http.call("PATCH", f"api/ml/{backend['id']}", json=body)
+
+
 _COMPLETE = {"send_payload": True, "send_for_all_actions": True, "is_active": True}
 
 

@@ -25,6 +25,7 @@ from ..ports import (
 )
 from .migration import known_settings, require_schema, take_over
 from .renewal import renewed
+from .store_access import StoredAccess
 from .store_figures import StoredFigures
 from .store_quality import StoredQuality
 
@@ -99,7 +100,7 @@ return 1
 """
 
 
-class Store(StoredFigures, StoredQuality):
+class Store(StoredAccess, StoredFigures, StoredQuality):
     """All state of all projects. Raises ``redis.exceptions.RedisError`` where Redis fails."""
 
     def __init__(self, redis: Redis) -> None:
@@ -220,17 +221,6 @@ class Store(StoredFigures, StoredQuality):
 
     def release(self, name: str) -> None:
         self.redis.delete(f"allabel:claim:{name}")
-
-    def count_try(self, name: str, seconds: float) -> int:
-        """How often this was called for the name, within so many seconds of the first time."""
-        key = f"allabel:tries:{name}"
-        with self.redis.pipeline() as pipe:
-            pipe.incr(key)
-            pipe.pexpire(key, int(seconds * 1000), nx=True)
-            return int(pipe.execute()[0])
-
-    def forget_tries(self, name: str) -> None:
-        self.redis.delete(f"allabel:tries:{name}")
 
     @contextmanager
     def lock(self, name: str, *, wait: float = 0.0) -> Iterator[bool]:

@@ -37,7 +37,10 @@ def _is_ours(tools: Tools, hook: Webhook) -> bool:
         return False
     if hook.headers.get(SECRET_HEADER) == tools.webhook_secret:
         return True
-    # Not yet secured, or by a token of before. Of a project that is not known it may be another's.
+    if SECRET_HEADER in hook.headers and tools.own_address(hook.backend_url):
+        # Secured by us with a secret of before.
+        return True
+    # Not secured yet. Of a project that is not known it may be another's.
     address = tools.store.fact(hook.project_id, "backend_url") or tools.backend_url
     return tools.store.knows(hook.project_id) and hook.backend_url == address
 

@@ -8,7 +8,7 @@ from allabel_core.errors import AllabelError
 
 from ..ports import Webhook
 from .adopt import adopt
-from .connect import parse_extra_params, register
+from .connect import has_token, parse_extra_params, register
 from .finish import finish
 from .memory import BEFORE_HEADER, FINISHING_HEADER, SECRET_HEADER, own_webhooks
 from .tools import Tools
@@ -28,7 +28,8 @@ def reconcile(tools: Tools) -> None:
     found = {hook.project_id: hook for hook in own_webhooks(tools) if hook.project_id is not None}
     for project_id in store.projects():
         hook = found.get(project_id)
-        if hook is None or not hook.complete or not _is_secured(tools, hook):
+        secured = hook is not None and hook.complete and _is_secured(tools, hook)
+        if not (secured and has_token(tools, project_id)):
             store.mark_dirty(project_id, "setup")
     for project_id in sorted(found.keys() - set(store.projects())):
         if not _leads_here(tools, project_id, found[project_id]):

@@ -40,7 +40,7 @@ def tools(store: Store) -> Tools:
 
 @pytest.fixture
 def client(tools: Tools) -> Iterator[TestClient]:
-    with TestClient(create_app(read_settings({}), tools)) as client:
+    with TestClient(create_app(read_settings({}), tools), base_url="http://localhost:9090") as client:
         yield client
 
 

@@ -112,7 +112,7 @@ def test_a_request_makes_us_ask_nobody_but_label_studio(
     bait = other.address + "/data/text"
     named = [bait, "/data/away", bait.replace("http:", ""), f"{studio.address}@{bait[7:]}", "/data/fine"]
     tasks = [{"id": number, "data": {"text": address}} for number, address in enumerate(named, 1)]
-    with TestClient(create_app(read_settings({}), tools)) as client:
+    with TestClient(create_app(read_settings({}), tools), base_url="http://localhost:9090") as client:
         setup = {"project": "3.1", "schema": BY_ADDRESS, "hostname": bait, "access_token": "t"}
         assert client.post("/setup", json=setup).status_code == 200
         predict = {"project": "3.1", "label_config": BY_ADDRESS, "tasks": tasks}
