@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from redis import Redis
@@ -9,6 +10,7 @@ from redis import Redis
 from allabel_core.errors import InvalidInputError
 from allabel_core.prompting import DEFAULT_TEMPLATES, Templates
 
+from .adapters import kept_secret
 from .adapters.kept_secret import KeptSecret
 from .adapters.label_studio import LabelStudioClient
 from .adapters.llm import OpenAiModel
@@ -146,7 +148,7 @@ def webhook_secret(settings: Settings, redis: Redis) -> Callable[[], str]:
 
 
 def rotate_secrets(settings: Settings) -> None:
-    """Draw other secrets than those that Redis keeps.
+    """Draw other secrets than those that Redis keeps; returns when all processes have noticed.
 
     :raises SettingsError: the webhook's is not one of those.
     """
@@ -155,3 +157,4 @@ def rotate_secrets(settings: Settings) -> None:
     redis = connect_redis(settings)
     for name in (WEBHOOK, OWN):
         KeptSecret(redis, name).rotate()
+    time.sleep(kept_secret.READ_EVERY)

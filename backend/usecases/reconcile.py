@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from allabel_core.errors import AllabelError
+from redis.exceptions import RedisError
 
+from ..logs import where
 from ..ports import Webhook
 from .adopt import adopt
 from .connect import has_token, parse_extra_params, register
@@ -36,8 +37,10 @@ def reconcile(tools: Tools) -> None:
             continue
         try:
             _take_up(tools, project_id, found[project_id])
-        except AllabelError as error:
-            logger.warning("project %d: not taken up again: %s", project_id, error)
+        except RedisError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the other projects are not to wait for it
+            logger.warning("project %d: not taken up again: %s", project_id, where(error))
 
 
 def _leads_here(tools: Tools, project_id: int, hook: Webhook) -> bool:

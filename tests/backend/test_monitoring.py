@@ -149,6 +149,7 @@ def test_ready_needs_redis_a_worker_and_label_studio(client: TestClient, tools: 
         "redis": "ok",
         "worker": "none is running; start one: allabel worker",
         "label_studio": "ok",
+        "projects": "ok",
     }
     pulse = Pulse(tools, is_worker=True)
     pulse.start()
