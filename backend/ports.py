@@ -106,6 +106,9 @@ class LabelStudio(Protocol):
     ) -> Iterator[Task]:
         """Tasks with an id above ``after`` (id, data), in id order; ``on_page(done, total)`` of these."""
 
+    def task(self, project_id: int, task_id: int) -> Task:
+        """One task of this project (id, data); raises where the project has none of this id."""
+
     def annotated_tasks(self, project_id: int, since: str = "") -> list[Task]:
         """The tasks that have at least one annotation, skipped ones included, with annotations.
 

@@ -90,6 +90,13 @@ class FakeLabelStudio:
         for task_id in sorted(task_id for task_id in self.texts if task_id > after):
             yield Task(task_id, {"text": self.texts[task_id]})
 
+    def task(self, project_id: int, task_id: int) -> Task:
+        self._called("task")
+        for found in self.tasks(project_id, after=task_id - 1):
+            if found.id == task_id and project_id == self.known.id:
+                return found
+        raise LabelStudioNotFoundError("There is no such task.")
+
     def annotated_tasks(self, project_id: int, since: str = "") -> list[Task]:
         self._called("annotated_tasks")
         return [

@@ -81,6 +81,13 @@ class LabelStudioClient:
         for found in self._pages(project_id, "id,data", after=after, on_page=on_page):
             yield Task(found["id"], found["data"])
 
+    def task(self, project_id: int, task_id: int) -> Task:
+        """Id and data; Label Studio's own route knows the task by its id alone, whosesoever it is."""
+        found = self._http.call("GET", f"api/tasks/{task_id}/")
+        if found["project"] != project_id:
+            raise LabelStudioNotFoundError(f"Project {project_id} has no task {task_id}")
+        return Task(found["id"], found["data"])
+
     def annotated_tasks(self, project_id: int, since: str = "") -> list[Task]:
         """The tasks with at least one annotation, skipped ones included, in id order.
 
