@@ -55,7 +55,7 @@ def build_tools(settings: Settings) -> Tools:
     redis = connect_redis(settings)
     encoder = Encoder()
     return Tools(
-        store=Store(redis),
+        store=build_store(redis),
         label_studio=build_label_studio(settings),
         model=build_model(settings, redis),
         ranker=Ranker(settings.dask_scheduler, encoder),
@@ -78,6 +78,11 @@ def build_tools(settings: Settings) -> Tools:
         guarded=settings.basic_auth is not None,
         own_address=lambda address: settings.address_for(address) == address,
     )
+
+
+def build_store(redis: Redis) -> Store:
+    """What Redis holds of ours."""
+    return Store(redis)
 
 
 def build_label_studio(settings: Settings) -> LabelStudioClient:

@@ -107,7 +107,9 @@ def serve() -> None:
             settings.host,
             settings.port,
         )
-    build_tools(settings).store.migrate()
+    store = build_tools(settings).store
+    store.require_lasting()
+    store.migrate()
     run_server(settings)
 
 

@@ -12,7 +12,14 @@ from rq import Worker
 
 from allabel_core.errors import AllabelError
 
-from .bootstrap import build_label_studio, build_model, build_tools, connect_redis, webhook_secret
+from .bootstrap import (
+    build_label_studio,
+    build_model,
+    build_store,
+    build_tools,
+    connect_redis,
+    webhook_secret,
+)
 from .ports import LabelStudio
 from .settings import Settings, require_label_studio
 from .usecases.memory import SECRET_HEADER
@@ -61,6 +68,11 @@ def _check(name: str, find: Callable[[], str], remedy: str) -> Check:
 
 
 def _redis(redis: Redis) -> str:
+    if policy := build_store(redis).eviction():
+        raise _FoundWrongError(
+            f"it throws away what it holds once it is full (maxmemory-policy {policy})",
+            "Set maxmemory-policy noeviction: locks, sessions and the ledger of what was spent must stay.",
+        )
     return f"version {redis.info('server')['redis_version']}"
 
 

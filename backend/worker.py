@@ -177,6 +177,7 @@ def _queue(name: str, connection: Redis) -> Queue:
 def run_worker(settings: Settings) -> None:
     """Work until told to stop by SIGTERM or SIGINT; the job at hand is finished first."""
     tools = _tools()
+    tools.store.require_lasting()
     tools.store.migrate()
     connection = connect_redis(settings, blocking=True)
     ticker = Ticker(tools, reconcile_seconds=settings.reconcile_seconds)

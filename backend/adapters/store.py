@@ -14,6 +14,7 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import LockError, ResponseError
 
+from ..errors import SettingsError
 from ..ports import (
     AnnotatedTask,
     ProgressNote,
@@ -37,6 +38,8 @@ PATIENCE_SECONDS = 3.0
 LOCK_SECONDS = 15
 CLAIM_SECONDS = 30
 """Both are renewed while their holder lives: so soon after its death another takes over."""
+
+KEEPS_ALL = "noeviction"
 
 TOP_PRIORITY = -1.0
 UNKNOWN_SECONDS = 3600
@@ -247,6 +250,20 @@ class Store(StoredAccess, StoredFigures, StoredQuality):
         except ResponseError as error:
             return str(error)
         return ""
+
+    def eviction(self) -> str:
+        """The policy by which a full Redis throws away what it holds; empty where it never does."""
+        memory = self.redis.info("memory")
+        policy = str(memory.get("maxmemory_policy", KEEPS_ALL))
+        return "" if policy == KEEPS_ALL or not memory.get("maxmemory") else policy
+
+    def require_lasting(self) -> None:
+        """:raises SettingsError: Redis may throw anything away, the ledger of what was spent included."""
+        if (policy := self.eviction()).startswith("allkeys"):
+            raise SettingsError(
+                f"Redis is set to throw away what it holds once it is full (maxmemory-policy {policy}), the "
+                f"ledger of what was spent included. Set maxmemory-policy {KEEPS_ALL}, or use another Redis."
+            )
 
     def has_work(self, project_id: int) -> bool:
         """Whether something waits for a worker."""

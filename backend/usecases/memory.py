@@ -18,6 +18,8 @@ VERSION = re.compile(r"allabel-(\d+)")
 DESCRIPTION_MARK = "ALLabel: "
 PATH = "/webhook"
 
+_SAMPLINGS = ("Sequential sampling", "Uniform sampling", "Uncertainty sampling")
+
 # As Label Studio makes a project.
 _DEFAULTS = {
     "sampling": "Sequential sampling",
@@ -56,15 +58,28 @@ def headers(tools: Tools, project_id: int, before: Mapping[str, Any]) -> dict[st
 def settings_before(tools: Tools, project_id: int) -> dict[str, Any]:
     """The project's settings as they were before we changed them: kept twice, read the first time."""
     store = tools.store
-    kept = [
-        hook.headers[BEFORE_HEADER]
-        for hook in own_webhooks(tools, project_id)
-        if BEFORE_HEADER in hook.headers
-    ]
-    kept += [noted] if (noted := store.fact(project_id, "before")) else []
-    before: dict[str, Any] = json.loads(kept[0]) if kept else _read_before(tools, project_id)
+    kept = [noted_settings(hook) for hook in own_webhooks(tools, project_id)]
+    kept.append(_as_settings(store.fact(project_id, "before")))
+    known = [settings for settings in kept if settings is not None]
+    before = known[0] if known else _read_before(tools, project_id)
     store.set_facts(project_id, before=json.dumps(before))
     return before
+
+
+def noted_settings(hook: Webhook) -> dict[str, Any] | None:
+    """The project's settings of before, as noted in this webhook; None where strangers' words stand there."""
+    return _as_settings(hook.headers.get(BEFORE_HEADER))
+
+
+def _as_settings(raw: str | None) -> dict[str, Any] | None:
+    try:
+        found = json.loads(raw or "")
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not found.keys() <= _DEFAULTS.keys():
+        return None
+    right = all(type(value) is type(_DEFAULTS[name]) for name, value in found.items())
+    return _DEFAULTS | found if right and found.get("sampling") in _SAMPLINGS else None
 
 
 def _read_before(tools: Tools, project_id: int) -> dict[str, Any]:
@@ -76,4 +91,4 @@ def _read_before(tools: Tools, project_id: int) -> dict[str, Any]:
     if project.model_version == TITLE:
         # Connecting has just set it.
         settings["model_version"] = ""
-    return settings
+    return _DEFAULTS | settings

@@ -11,7 +11,7 @@ from ..ports import Webhook
 from .adopt import adopt
 from .connect import has_token, parse_extra_params, register
 from .finish import finish
-from .memory import BEFORE_HEADER, FINISHING_HEADER, SECRET_HEADER, own_webhooks
+from .memory import FINISHING_HEADER, SECRET_HEADER, noted_settings, own_webhooks
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def _leads_here(tools: Tools, project_id: int, hook: Webhook) -> bool:
 
 
 def _is_secured(tools: Tools, hook: Webhook) -> bool:
-    return hook.headers.get(SECRET_HEADER) == tools.webhook_secret and BEFORE_HEADER in hook.headers
+    return hook.headers.get(SECRET_HEADER) == tools.webhook_secret and noted_settings(hook) is not None
 
 
 def _take_up(tools: Tools, project_id: int, hook: Webhook) -> None:
