@@ -13,7 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
@@ -236,7 +236,7 @@ class LabelStudioHttp:
 
 def _date(response: httpx.Response) -> datetime | None:
     try:
-        return parsedate_to_datetime(response.headers["date"])
+        return parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
     except (KeyError, ValueError):
         return None
 
