@@ -218,7 +218,9 @@ class ModelFailure:
 class Spending:
     """What a project's model calls came to; ``cost`` in the price table's currency, 0 without one.
 
-    ``cached_tokens`` are the part of ``prompt_tokens`` that the provider billed as cached.
+    ``cached_tokens`` are the part of ``prompt_tokens`` that the provider billed as cached. ``unanswered``:
+    of the calls, those whose answer never came; the provider may have charged for them, so their tokens
+    are in the sums by estimate.
     """
 
     calls: int = 0
@@ -226,6 +228,7 @@ class Spending:
     completion_tokens: int = 0
     cached_tokens: int = 0
     cost: float = 0.0
+    unanswered: int = 0
 
 
 class LanguageModel(Protocol):
@@ -252,6 +255,9 @@ class LanguageModel(Protocol):
         """The form of prompt it is asked in; raises ``LanguageModelError`` where it cannot be told."""
 
     def spending(self, project_id: int) -> Spending: ...
+
+    def recall_spending(self, project_id: int, noted: Spending) -> None:
+        """It was at least this: what was written down elsewhere before the store was lost."""
 
     def price(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         """What so many tokens cost by the price table, None without one."""

@@ -189,6 +189,7 @@ class ScriptedModel:
     def __init__(self, reply: Callable[[Prompt], str | ModelFailure]) -> None:
         self.reply = reply
         self.prompts: list[Prompt] = []
+        self.recalled = Spending()
 
     def answer(
         self,
@@ -207,6 +208,9 @@ class ScriptedModel:
 
     def spending(self, project_id: int) -> Spending:
         return Spending(calls=len(self.prompts))
+
+    def recall_spending(self, project_id: int, noted: Spending) -> None:
+        self.recalled = noted
 
     def price(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         return (prompt_tokens + completion_tokens) / 1e6

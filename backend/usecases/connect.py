@@ -14,7 +14,7 @@ from allabel_core.similarity.tokenize import TOKENIZERS
 
 from ..errors import LabelStudioError
 from ..ports import Project, ProjectSettings
-from .memory import DESCRIPTION_MARK, PATH, TITLE, headers, settings_before
+from .memory import DESCRIPTION_MARK, PATH, TITLE, headers, recall_spending, settings_before
 from .ranking import budget_tasks
 from .tokens import project_credentials, token_mark
 from .tools import Tools
@@ -128,6 +128,7 @@ def set_up(tools: Tools, project: Project) -> None:
     """All that a person would otherwise set by hand in Label Studio. Twice changes nothing."""
     store = tools.store
     url = store.fact(project.id, "backend_url") or tools.backend_url
+    recall_spending(tools, project.id)
     # What is to be changed is noted first, in Label Studio itself.
     noted = headers(tools, project.id, settings_before(tools, project.id))
     tools.label_studio.secure_webhook(project.id, url=url + PATH, headers=noted)

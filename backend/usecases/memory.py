@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from ..ports import Webhook
+from ..ports import Spending, Webhook
 from .tools import Tools
 
 SECRET_HEADER = "X-ALLabel-Secret"  # noqa: S105 - a header's name
 BEFORE_HEADER = "X-ALLabel-Before"
 FINISHING_HEADER = "X-ALLabel-Finishing"
+SPENT_HEADER = "X-ALLabel-Spent"
 TITLE = "ALLabel"
 VERSION = re.compile(r"allabel-(\d+)")
 DESCRIPTION_MARK = "ALLabel: "
 PATH = "/webhook"
+
+_MOST_NOTED = 10**14
 
 _SAMPLINGS = ("Sequential sampling", "Uniform sampling", "Uncertainty sampling")
 
@@ -52,7 +56,29 @@ def headers(tools: Tools, project_id: int, before: Mapping[str, Any]) -> dict[st
     found = {SECRET_HEADER: tools.webhook_secret, BEFORE_HEADER: json.dumps(before)}
     if tools.store.fact(project_id, "finishing"):
         found[FINISHING_HEADER] = "1"
+    if tools.model is not None:
+        found[SPENT_HEADER] = json.dumps(asdict(tools.model.spending(project_id)))
     return found
+
+
+def noted_spending(hook: Webhook) -> Spending | None:
+    """What the project's calls had come to when this webhook was last written; None without a usable note."""
+    try:
+        found = json.loads(hook.headers.get(SPENT_HEADER, ""))
+        noted = Spending(**found)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    amounts = asdict(noted)
+    cost = amounts.pop("cost")
+    counted = all(type(amount) is int and 0 <= amount <= _MOST_NOTED for amount in amounts.values())
+    return noted if counted and isinstance(cost, int | float) and 0 <= cost <= _MOST_NOTED else None
+
+
+def recall_spending(tools: Tools, project_id: int) -> None:
+    """What was spent before Redis was lost counts towards the cap."""
+    for hook in own_webhooks(tools, project_id) if tools.model is not None else ():
+        if (noted := noted_spending(hook)) is not None and tools.model is not None:
+            tools.model.recall_spending(project_id, noted)
 
 
 def settings_before(tools: Tools, project_id: int) -> dict[str, Any]:

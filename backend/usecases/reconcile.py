@@ -11,7 +11,14 @@ from ..ports import Webhook
 from .adopt import adopt
 from .connect import has_token, parse_extra_params, register
 from .finish import finish
-from .memory import FINISHING_HEADER, SECRET_HEADER, noted_settings, own_webhooks
+from .memory import (
+    FINISHING_HEADER,
+    SECRET_HEADER,
+    headers,
+    noted_settings,
+    noted_spending,
+    own_webhooks,
+)
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -30,8 +37,10 @@ def reconcile(tools: Tools) -> None:
     for project_id in store.projects():
         hook = found.get(project_id)
         secured = hook is not None and hook.complete and _is_secured(tools, hook)
-        if not (secured and has_token(tools, project_id)):
+        if hook is None or not (secured and has_token(tools, project_id)):
             store.mark_dirty(project_id, "setup")
+        else:
+            _write_down_spending(tools, project_id, hook)
     for project_id in sorted(found.keys() - set(store.projects())):
         if not _leads_here(tools, project_id, found[project_id]):
             continue
@@ -41,6 +50,15 @@ def reconcile(tools: Tools) -> None:
             raise
         except Exception as error:  # noqa: BLE001 - the other projects are not to wait for it
             logger.warning("project %d: not taken up again: %s", project_id, where(error))
+
+
+def _write_down_spending(tools: Tools, project_id: int, hook: Webhook) -> None:
+    """A cap must hold even where Redis, and the ledger in it, is lost."""
+    before = noted_settings(hook)
+    if tools.model is None or before is None or noted_spending(hook) == tools.model.spending(project_id):
+        return
+    noted = headers(tools, project_id, before)
+    tools.label_studio.secure_webhook(project_id, url=hook.url, headers=noted)
 
 
 def _leads_here(tools: Tools, project_id: int, hook: Webhook) -> bool:
