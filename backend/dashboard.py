@@ -72,9 +72,9 @@ def progress_lines(item: ProjectReport) -> list[tuple[str, str]]:
 def model_lines(item: ProjectReport) -> list[tuple[str, str]]:
     spent = item.spending
     money = "" if spent.cost is None else f", cost {spent.cost:.4f}"
-    lines = [
-        ("Model", f"{spent.calls} calls, {spent.prompt_tokens + spent.completion_tokens:,} tokens{money}")
-    ]
+    lost = f" ({spent.unanswered} never answered, estimated)" if spent.unanswered else ""
+    tokens = spent.prompt_tokens + spent.completion_tokens
+    lines = [("Model", f"{spent.calls} calls{lost}, {tokens:,} tokens{money}")]
     if item.confidence.error is not None:
         error = f"off by {item.confidence.error:.2f} on average, over {item.confidence.judged} spans"
         lines.append(("Confidence", error))

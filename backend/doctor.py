@@ -12,11 +12,17 @@ from rq import Worker
 
 from allabel_core.errors import AllabelError
 
-from .adapters.label_studio_setup import IMPORT_FLAG
-from .bootstrap import build_label_studio, build_model, build_tools, connect_redis, webhook_secret
+from .bootstrap import (
+    build_label_studio,
+    build_model,
+    build_store,
+    build_tools,
+    connect_redis,
+    webhook_secret,
+)
 from .ports import LabelStudio
 from .settings import Settings, require_label_studio
-from .usecases.memory import SECRET_HEADER
+from .usecases.memory import IMPORT_FLAG, SECRET_HEADER
 from .usecases.tools import Tools
 
 MANY_TASKS = 3_000
@@ -65,6 +71,11 @@ def _check(name: str, find: Callable[[], str], remedy: str) -> Check:
 
 
 def _redis(redis: Redis) -> str:
+    if policy := build_store(redis).eviction():
+        raise _FoundWrongError(
+            f"it throws away what it holds once it is full (maxmemory-policy {policy})",
+            "Set maxmemory-policy noeviction: locks, sessions and the ledger of what was spent must stay.",
+        )
     return f"version {redis.info('server')['redis_version']}"
 
 
@@ -104,7 +115,7 @@ def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterat
     )
     yield _check(
         "Webhook",
-        lambda: _webhook(label_studio, project_id, webhook_secret(settings)),
+        lambda: _webhook(label_studio, project_id, webhook_secret(settings, redis)()),
         f"Let the worker set it up anew: allabel rerank {project_id}",
     )
     yield _check(

@@ -84,6 +84,10 @@ class OpenAiModel:
         """What the project's calls came to so far."""
         return self._ledger.spending(project_id)
 
+    def recall_spending(self, project_id: int, noted: Spending) -> None:
+        """It was at least this: what was written down elsewhere before the store was lost."""
+        self._ledger.recall(project_id, noted)
+
     def price(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         """What so many tokens cost by the price table, None without one."""
         prices = self._config.prices

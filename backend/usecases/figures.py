@@ -120,7 +120,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class SpendingReport:
-    """What the model calls came to, and what is still to come; ``cost`` is None without a price table."""
+    """What the model calls came to, and what is still to come; ``cost`` is None without a price table.
+
+    ``unanswered``: calls whose answer never came, in the sums by estimate.
+    """
 
     calls: int
     prompt_tokens: int
@@ -128,6 +131,7 @@ class SpendingReport:
     cached_tokens: int
     cost: float | None
     to_finish: list[Cost] = field(default_factory=list)
+    unanswered: int = 0
 
 
 @dataclass(frozen=True, slots=True)

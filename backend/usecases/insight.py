@@ -58,7 +58,7 @@ def look(
     """
     store = tools.store
     facts = store.facts(project_id)
-    now = " ".join(facts.get(name, "") for name in ("annotated_version", "rankings", "version"))
+    now = " ".join(facts.get(name, "") for name in ("annotated_version", "rankings", "publications"))
     if facts.get("looked_at") == now:
         return
     settings = store.settings(project_id)

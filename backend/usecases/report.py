@@ -96,6 +96,7 @@ def _spending(tools: Tools, project_id: int, insight: Insight) -> SpendingReport
         cached_tokens=spent.cached_tokens,
         cost=spent.cost if priced else None,
         to_finish=insight.to_finish,
+        unanswered=spent.unanswered,
     )
 
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from backend.demo import redis_executable
@@ -41,3 +43,31 @@ def test_a_persistent_redis_keeps_its_data_and_another_does_not(tmp_path):
             redis.Redis.from_url(server.url) as client,
         ):
             assert client.get("a") == kept
+
+
+def test_others_on_this_machine_cannot_use_it_or_read_its_files(tmp_path):
+    import redis
+
+    with RedisServer(tmp_path / "redis", persistent=True) as server:
+        stranger = redis.Redis(host="127.0.0.1", port=server.port)
+        with pytest.raises(redis.exceptions.AuthenticationError):
+            stranger.set("a", 1)
+        stranger.close()
+        with redis.Redis.from_url(server.url) as client:
+            client.set("a", 1)
+            client.save()
+            assert client.config_get("bind")["bind"] == "127.0.0.1"
+        files = [path for path in server.directory.iterdir() if path.is_file() and path != server.log]
+        assert {path.name for path in files} >= {"dump.rdb", "redis.conf", "password"}
+        assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
+        assert server.password not in server.log.read_text()
+        command = Path(f"/proc/{client_pid(server)}/cmdline")
+        assert not command.exists() or server.password.encode() not in command.read_bytes()
+    assert RedisServer(tmp_path / "redis").password == server.password
+
+
+def client_pid(server):
+    import redis
+
+    with redis.Redis.from_url(server.url) as client:
+        return client.info("server")["process_id"]
