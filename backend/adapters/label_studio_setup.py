@@ -79,7 +79,7 @@ def _tab(title: str) -> dict[str, Any]:
 
 
 def imports_load_all_tasks(http: LabelStudioHttp, project_id: int) -> bool:
-    """Whether ``memory.IMPORT_FLAG`` is not set: an import leaves unknown tasks out, instead of refusing them."""
+    """Whether the import flag is not set: an import leaves unknown tasks out, instead of refusing them."""
     nobody = [{"task": 0, "result": [], "score": 0.0, "model_version": "none"}]
     try:
         http.call("POST", f"api/projects/{project_id}/import/predictions", json=nobody)
