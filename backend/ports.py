@@ -257,7 +257,15 @@ class Answer:
 
 
 FailureKind: TypeAlias = Literal[
-    "unreachable", "timeout", "rate_limited", "refused", "rejected", "too_long", "malformed", "budget"
+    "unreachable",
+    "timeout",
+    "rate_limited",
+    "refused",
+    "rejected",
+    "too_long",
+    "truncated",
+    "malformed",
+    "budget",
 ]
 
 
@@ -267,7 +275,8 @@ class ModelFailure:
 
     May pass by itself: ``unreachable`` (down, or broke off), ``timeout``, ``rate_limited``.
     Concerns this text: ``refused`` (the model or its filter declines), ``too_long`` (for the
-    model's context), ``malformed`` (a reply that is none). Needs a person: ``rejected`` (key, model
+    model's context), ``truncated`` (it thinks as long as it may and says nothing), ``malformed`` (it says
+    nothing, however often it is asked). Needs a person: ``rejected`` (key, model
     name, settings), ``budget`` (the project's cap is reached).
     """
 
