@@ -27,8 +27,8 @@ from backend.adapters.llm_config import LlmConfig, Prices
 from backend.adapters.llm_failures import MalformedReplyError, wait_asked_for
 from backend.adapters.llm_lease import Leases
 from backend.adapters.llm_ledger import Ledger, Reservation
-from backend.adapters.llm_store import KeyValue, MemoryKeyValue, RedisKeyValue
 from backend.adapters.llm_reply import Reply, read_reply
+from backend.adapters.llm_store import KeyValue, MemoryKeyValue, RedisKeyValue
 from backend.ports import ModelFailure
 
 pytestmark = pytest.mark.slow
