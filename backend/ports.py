@@ -288,7 +288,8 @@ class ModelFailure:
 class Spending:
     """What a project's model calls came to; ``cost`` in the price table's currency, 0 without one.
 
-    ``cached_tokens`` are the part of ``prompt_tokens`` that the provider billed as cached.
+    ``cached_tokens`` are the part of ``prompt_tokens`` that the provider billed as cached, which
+    saved ``saved``.
     """
 
     calls: int = 0
@@ -296,6 +297,7 @@ class Spending:
     completion_tokens: int = 0
     cached_tokens: int = 0
     cost: float = 0.0
+    saved: float = 0.0
 
 
 class LanguageModel(Protocol):
@@ -320,6 +322,9 @@ class LanguageModel(Protocol):
 
     def form(self) -> Form:
         """The form of prompt it is asked in; raises ``LanguageModelError`` where it cannot be told."""
+
+    def longest_answer(self) -> int | None:
+        """The most tokens of an answer that it allows; None while no refusal has told."""
 
     def spending(self, project_id: int) -> Spending: ...
 

@@ -283,6 +283,9 @@ class ScriptedModel:
     def spending(self, project_id: int) -> Spending:
         return Spending(calls=len(self.prompts))
 
+    def longest_answer(self) -> int | None:
+        return None
+
     def price(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         return (prompt_tokens + completion_tokens) / 1e6
 

@@ -84,6 +84,11 @@ class OpenAiModel:
             raise LanguageModelError(found.message)
         return found.form
 
+    def longest_answer(self) -> int | None:
+        """The most tokens of an answer that it allows; None while no refusal has told."""
+        known = self._memory.recall()
+        return known.most if known else None
+
     def spending(self, project_id: int) -> Spending:
         """What the project's calls came to so far."""
         return self._ledger.spending(project_id)

@@ -41,7 +41,8 @@ class Ledger:
             name: sums.get(name, 0)
             for name in ("calls", "prompt_tokens", "completion_tokens", "cached_tokens")
         }
-        return Spending(**counts, cost=sums.get("nano_cost", 0) / _NANO)
+        cost, saved = (sums.get(name, 0) / _NANO for name in ("nano_cost", "nano_saved"))
+        return Spending(**counts, cost=cost, saved=saved)
 
     def reserve(
         self, project_id: int, prompt_tokens: int, completion_tokens: int
@@ -77,6 +78,7 @@ class Ledger:
             "cached_tokens": cached_tokens,
             "nano_cost": self._nano(prompt_tokens, completion_tokens, cached_tokens),
         }
+        amounts["nano_saved"] = self._nano(prompt_tokens, completion_tokens, 0) - amounts["nano_cost"]
         self._store.add(_account(project_id), amounts)
 
     def release(self, reservation: Reservation) -> None:

@@ -120,13 +120,17 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class SpendingReport:
-    """What the model calls came to, and what is still to come; ``cost`` is None without a price table."""
+    """What the model calls came to, and what is still to come.
+
+    ``cost``, and ``saved`` by tokens that the provider billed as cached, are None without a price table.
+    """
 
     calls: int
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
     cost: float | None
+    saved: float | None = None
     to_finish: list[Cost] = field(default_factory=list)
 
 
