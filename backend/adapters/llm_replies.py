@@ -123,7 +123,7 @@ class Replies:
     async def settle(self, reply: Reply, prompt: Prompt, form: Form) -> Reply:
         """Into the ledger, with estimates where the server told no token counts."""
         asked, said = reply.prompt_tokens, reply.completion_tokens
-        if reply.empty and not reply.thought and asked is None and said is None:
+        if (reply.empty or reply.failed) and not reply.thought and asked is None and said is None:
             return reply
         counted = replace(
             reply,

@@ -110,6 +110,9 @@ def _shorter(way: Capabilities, trouble: Trouble, prompt: Prompt, config: LlmCon
     if trouble.about == "context":
         return replace(way, room=0) if limit > prompt.answer_limit(way.form) else None
     allowed = [number for number in trouble.numbers if _SHORTEST_LIMIT <= number < limit]
+    if not allowed and limit in trouble.numbers:
+        # "to 8193 (exclusive)"
+        allowed = [limit - 1]
     return replace(way, most=max(allowed)) if allowed else None
 
 
