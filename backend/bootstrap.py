@@ -115,6 +115,8 @@ def build_model_on(settings: Settings, store: KeyValue) -> LanguageModel | None:
             api_style=settings.openai_api_style,
             temperature=settings.temperature,
             seed=settings.seed,
+            reasoning_effort=settings.reasoning_effort,
+            extra_body=settings.openai_extra_body,
             context_window=settings.context_window,
             timeout_seconds=settings.openai_timeout,
             concurrency=settings.openai_concurrency,

@@ -263,7 +263,15 @@ class Answer:
 
 
 FailureKind: TypeAlias = Literal[
-    "unreachable", "timeout", "rate_limited", "refused", "rejected", "too_long", "malformed", "budget"
+    "unreachable",
+    "timeout",
+    "rate_limited",
+    "refused",
+    "rejected",
+    "too_long",
+    "truncated",
+    "malformed",
+    "budget",
 ]
 
 
@@ -273,7 +281,8 @@ class ModelFailure:
 
     May pass by itself: ``unreachable`` (down, or broke off), ``timeout``, ``rate_limited``.
     Concerns this text: ``refused`` (the model or its filter declines), ``too_long`` (for the
-    model's context), ``malformed`` (a reply that is none). Needs a person: ``rejected`` (key, model
+    model's context), ``truncated`` (it thinks as long as it may and says nothing), ``malformed`` (it says
+    nothing, however often it is asked). Needs a person: ``rejected`` (key, model
     name, settings), ``budget`` (the project's cap is reached).
     """
 
@@ -285,9 +294,9 @@ class ModelFailure:
 class Spending:
     """What a project's model calls came to; ``cost`` in the price table's currency, 0 without one.
 
-    ``cached_tokens`` are the part of ``prompt_tokens`` that the provider billed as cached. ``unanswered``:
-    of the calls, those whose answer never came; the provider may have charged for them, so their tokens
-    are in the sums by estimate.
+    ``cached_tokens`` are the part of ``prompt_tokens`` that the provider billed as cached, which
+    saved ``saved``. ``unanswered``: of the calls, those whose answer never came; the provider may have
+    charged for them, so their tokens are in the sums by estimate.
     """
 
     calls: int = 0
@@ -296,6 +305,7 @@ class Spending:
     cached_tokens: int = 0
     cost: float = 0.0
     unanswered: int = 0
+    saved: float = 0.0
 
 
 class LanguageModel(Protocol):
@@ -320,6 +330,9 @@ class LanguageModel(Protocol):
 
     def form(self) -> Form:
         """The form of prompt it is asked in; raises ``LanguageModelError`` where it cannot be told."""
+
+    def longest_answer(self) -> int | None:
+        """The most tokens of an answer that it allows; None while no refusal has told."""
 
     def spending(self, project_id: int) -> Spending: ...
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -83,6 +83,12 @@ class Settings(BaseSettings):
     """The model's name as the server knows it."""
     openai_api_style: Literal["auto", "chat", "completion"] = Field("auto", alias="OPENAI_API_STYLE")
     """`chat` for instruct models, `completion` for base models; `auto` tries in this order."""
+    openai_extra_body: dict[str, Any] = Field({}, alias="OPENAI_EXTRA_BODY")
+    """Fields of the provider's own as a JSON object, put into every request, such as
+    `{"chat_template_kwargs": {"enable_thinking": false}}`."""
+    reasoning_effort: str = Field("", alias="REASONING_EFFORT")
+    """How long a model that thinks may do so, in the provider's words, such as `none`, `low` or `high`; empty
+    leaves it to the provider."""
     openai_timeout: Annotated[float, Field(gt=0)] = Field(60.0, alias="OPENAI_TIMEOUT")
     """Seconds for one attempt, from connecting to the last byte."""
     openai_concurrency: Annotated[int, Field(ge=1, le=256)] = Field(4, alias="OPENAI_CONCURRENCY")

@@ -299,6 +299,9 @@ class ScriptedModel:
     def recall_spending(self, project_id: int, noted: Spending) -> None:
         self.recalled = noted
 
+    def longest_answer(self) -> int | None:
+        return None
+
     def price(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         return (prompt_tokens + completion_tokens) / 1e6
 

@@ -40,9 +40,9 @@ class Ledger:
 
     def spending(self, project_id: int) -> Spending:
         sums = self._store.sums(_account(project_id))
-        return Spending(
-            **{name: sums.get(name, 0) for name in _COUNTS}, cost=sums.get("nano_cost", 0) / _NANO
-        )
+        counts = {name: sums.get(name, 0) for name in _COUNTS}
+        cost, saved = (sums.get(name, 0) / _NANO for name in ("nano_cost", "nano_saved"))
+        return Spending(**counts, cost=cost, saved=saved)
 
     def recall(self, project_id: int, noted: Spending) -> None:
         """The sums are at least these from now on."""
@@ -87,6 +87,7 @@ class Ledger:
             "cached_tokens": cached_tokens,
             "nano_cost": self._nano(prompt_tokens, completion_tokens, cached_tokens),
         }
+        amounts["nano_saved"] = self._nano(prompt_tokens, completion_tokens, 0) - amounts["nano_cost"]
         self._store.add(_account(project_id), amounts)
 
     def lose(self, project_id: int, prompt_tokens: int, completion_tokens: int) -> None:

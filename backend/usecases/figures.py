@@ -120,8 +120,9 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class SpendingReport:
-    """What the model calls came to, and what is still to come; ``cost`` is None without a price table.
+    """What the model calls came to, and what is still to come.
 
+    ``cost``, and ``saved`` by tokens that the provider billed as cached, are None without a price table.
     ``unanswered``: calls whose answer never came, in the sums by estimate.
     """
 
@@ -130,6 +131,7 @@ class SpendingReport:
     completion_tokens: int
     cached_tokens: int
     cost: float | None
+    saved: float | None = None
     to_finish: list[Cost] = field(default_factory=list)
     unanswered: int = 0
 

@@ -36,6 +36,8 @@ _MODEL_REMEDIES: dict[FailureKind, str] = {
     "budget": "Raise MAX_COST or MAX_TOKENS and restart the workers.",
     "refused": "Annotate these tasks without a suggestion, or use another model.",
     "too_long": "Set CONTEXT_WINDOW to the size of the model's context and restart the workers.",
+    "truncated": "Let the model think less (REASONING_EFFORT, OPENAI_EXTRA_BODY) or use one with longer "
+    "answers, and restart the workers.",
     "malformed": "Use a model that follows instructions better, or the right OPENAI_API_STYLE.",
 }
 

@@ -27,8 +27,8 @@ from backend.adapters.llm_config import LlmConfig, Prices
 from backend.adapters.llm_failures import MalformedReplyError, wait_asked_for
 from backend.adapters.llm_lease import Leases
 from backend.adapters.llm_ledger import Ledger, Reservation, plausible
+from backend.adapters.llm_reply import Reply, read_reply
 from backend.adapters.llm_store import KeyValue, MemoryKeyValue, RedisKeyValue
-from backend.adapters.llm_wire import Reply, read_reply
 from backend.ports import ModelFailure, Spending
 
 pytestmark = pytest.mark.slow
