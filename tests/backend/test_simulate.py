@@ -325,7 +325,7 @@ def test_an_answer_that_is_no_answer_counts_as_nothing_found(tmp_path: Path, mod
 def test_without_a_model_the_language_model_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="OPENAI"):
         simulate(options(tmp_path, extractor="llm"), Settings(), quiet())
-    with pytest.raises(InvalidInputError, match="perceptron"):
+    with pytest.raises(InvalidInputError, match="joined"):
         simulate(options(tmp_path, extractor="bert"), Settings(), quiet())
 
 
