@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from allabel_core.tagging.candidates import Candidate, describe, find_candidates
+from allabel_core.tagging.candidates import (
+    MODEL_FEATURES,
+    Candidate,
+    describe,
+    describe_answer,
+    find_candidates,
+)
 from allabel_core.tagging.crf import Preparation, Tagged
 from allabel_core.tagging.lexicon import Lexicon
 from allabel_core.tagging.sources import ModelSpans
@@ -19,22 +25,38 @@ from allabel_core.types import BoolArray, Document, FloatArray, IntArray, Span
 
 FOLDS = 5
 
-_RIDGE = 1.0
+# Of logistic regression: on each feature; on the labels' columns beside a model's answer.
+_RIDGE, _JOINING_RIDGE, _LABEL_RIDGE = 1.0, 0.3, 3.0
+# The constant, and what the others say, are nearly free.
+_FREE, _NEARLY_FREE = 1e-3, 0.1
 _STEPS = 30
+_SUREST = 5.3
 
 
 @dataclass(frozen=True)
 class Arbiter:
-    """Logistic regression: P(kept) = 1 / (1 + exp(-features @ weights)).
+    """P(people would keep a candidate), by logistic regression on ``describe``; where there is a language
+    model's answer, by a second one on the first one's score and ``describe_answer``.
 
-    ``threshold``: a candidate is worth showing from this probability on.
+    ``joining``: weights of the second, None where there is none. ``threshold``: a candidate is worth showing
+    from this probability on.
     """
 
     weights: FloatArray
+    joining: FloatArray | None
     threshold: float
 
-    def __call__(self, features: FloatArray) -> FloatArray:
-        return sigmoid(features @ self.weights)
+    def __call__(self, features: FloatArray, answer: FloatArray | None = None) -> FloatArray:
+        scores = features @ self.weights
+        if self.joining is not None and answer is not None:
+            scores = joined_features(scores, answer) @ self.joining
+        return sigmoid(scores)
+
+
+def joined_features(scores: FloatArray, answer: FloatArray) -> FloatArray:
+    """(n, 3 + columns of ``answer``): a constant, the score, the score where the model agrees, the answer."""
+    scores = np.clip(scores, -_SUREST, _SUREST)[:, None]
+    return np.concatenate([np.ones_like(scores), scores, answer[:, :1] * scores, answer], axis=1)
 
 
 def sigmoid(scores: FloatArray) -> FloatArray:
@@ -42,13 +64,11 @@ def sigmoid(scores: FloatArray) -> FloatArray:
     return found
 
 
-def fit_weights(features: FloatArray, kept: BoolArray, *, ridge: float = _RIDGE) -> FloatArray:
-    """Newton's method on the ridge-regularised likelihood; the first column, a constant, is free.
+def fit_weights(features: FloatArray, kept: BoolArray, penalty: FloatArray) -> FloatArray:
+    """Newton's method on the likelihood less half of ``penalty`` times the squared weights.
 
-    :param features: (n, features). :param kept: (n,).
+    :param features: (n, features). :param kept: (n,). :param penalty: (features,).
     """
-    penalty = np.full(features.shape[1], ridge)
-    penalty[0] = 1e-3
     weights = np.zeros(features.shape[1])
     right = kept.astype(np.float64)
     for _ in range(_STEPS):
@@ -119,9 +139,10 @@ class Evidence:
             said = self.answers.get(i, ()) if with_model else ()
             own = self.lexicon.own(document)
             found.append(find_candidates(document.text, self.tagged[i], self.lexicon, said, own))
-        features = [describe(candidates, labels, with_model=with_model) for candidates in found]
+        features = [describe(candidates, labels) for candidates in found]
+        answers = [describe_answer(candidates, labels) for candidates in found] if with_model else None
         gold = [set(self.documents[i].spans) for i in texts]
-        return Rows(self.folds[list(texts)], found, features, gold)
+        return Rows(self.folds[list(texts)], found, features, answers, gold)
 
 
 def cross_fitted(
@@ -142,37 +163,62 @@ def cross_fitted(
 
 @dataclass
 class Rows:
-    """Candidates of several texts: per text its fold, its candidates, their features, and its gold spans."""
+    """Candidates of several texts: per text its fold, its candidates, their features, what a model's answer
+    says of them, and its gold spans.
+    """
 
     folds: IntArray
     candidates: Sequence[Sequence[Candidate]]
     features: Sequence[FloatArray]
+    answers: Sequence[FloatArray] | None
     gold: Sequence[set[Span]]
 
     def fit(self) -> tuple[Arbiter, list[FloatArray]]:
         """The arbiter of all texts, and the candidates' probabilities by arbiters of the other folds."""
-        likely: list[FloatArray] = [np.zeros(0)] * len(self.folds)
-        for fold in range(FOLDS):
-            weights = self._weights(np.flatnonzero(self.folds != fold))
-            for i in np.flatnonzero(self.folds == fold).tolist():
-                likely[i] = Arbiter(weights, 0.0)(self.features[i])
+        weights, scores = self._fitted(self.features, self._penalty())
+        joining = None
+        if self.answers is not None:
+            pairs = zip(scores, self.answers, strict=True)
+            features = [joined_features(score, answer) for score, answer in pairs]
+            joining, scores = self._fitted(features, self._joining_penalty())
+        likely = [sigmoid(score) for score in scores]
         spans = [[candidate.span for candidate in here] for here in self.candidates]
         threshold = best_threshold(likely, spans, sum(map(len, self.gold)))
-        return Arbiter(self._weights(np.arange(len(self.folds))), threshold), likely
+        return Arbiter(weights, joining, threshold), likely
 
-    def of(self, places: Sequence[int]) -> Rows:
-        """Of some of the texts alone."""
-        return Rows(
-            self.folds[list(places)],
-            [self.candidates[i] for i in places],
-            [self.features[i] for i in places],
-            [self.gold[i] for i in places],
-        )
+    def _fitted(
+        self, features: Sequence[FloatArray], penalty: FloatArray
+    ) -> tuple[FloatArray, list[FloatArray]]:
+        """(weights by all texts, each text's scores by weights of the other folds)."""
+        kept = [
+            np.array([candidate.span in gold for candidate in here], dtype=bool)
+            for here, gold in zip(self.candidates, self.gold, strict=True)
+        ]
 
-    def _weights(self, texts: IntArray) -> FloatArray:
-        features = np.concatenate([self.features[i] for i in texts])
-        kept = [c.span in self.gold[i] for i in texts for c in self.candidates[i]]
-        return fit_weights(features, np.array(kept, dtype=bool))
+        def weights(texts: Sequence[int]) -> FloatArray:
+            of_them = np.concatenate([features[i] for i in texts])
+            return fit_weights(of_them, np.concatenate([kept[i] for i in texts]), penalty)
+
+        scores: list[FloatArray] = [np.zeros(0)] * len(self.folds)
+        for fold in range(FOLDS):
+            here = np.flatnonzero(self.folds == fold).tolist()
+            others = np.flatnonzero(self.folds != fold).tolist()
+            of_others = weights(others) if here and others else np.zeros(len(penalty))
+            for i in here:
+                scores[i] = features[i] @ of_others
+        return weights(range(len(self.folds))), scores
+
+    def _penalty(self) -> FloatArray:
+        penalty = np.full(self.features[0].shape[1], _RIDGE)
+        penalty[0] = _FREE
+        return penalty
+
+    def _joining_penalty(self) -> FloatArray:
+        assert self.answers is not None  # noqa: S101 - asked for where there are answers
+        penalty = np.full(3 + self.answers[0].shape[1], _JOINING_RIDGE)
+        penalty[:2] = _FREE, _NEARLY_FREE
+        penalty[3 + MODEL_FEATURES :] = _LABEL_RIDGE
+        return penalty
 
     def chosen(self, likely: Sequence[FloatArray], threshold: float) -> list[list[Span]]:
         """Per text what would be shown."""
@@ -181,3 +227,13 @@ class Rows:
             spans = [candidate.span for candidate in candidates]
             found.append([spans[i] for i in choose(spans, (here - threshold).tolist())])
         return found
+
+    def of(self, places: Sequence[int]) -> Rows:
+        """Of some of the texts alone."""
+        return Rows(
+            self.folds[list(places)],
+            [self.candidates[i] for i in places],
+            [self.features[i] for i in places],
+            None if self.answers is None else [self.answers[i] for i in places],
+            [self.gold[i] for i in places],
+        )

@@ -16,13 +16,15 @@ from allabel_core.types import FloatArray, Span
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """``tagger``: the span's probability by the tagger, 0 where it does not propose it; ``model``: the
-    language model's own confidence, None where it does not propose it.
+    """``tagger``: the span's probability by the tagger, 0 where it does not propose it; ``inside``: how
+    likely its tokens are within any span of its label, on average; ``model``: the language model's own
+    confidence, None where it does not propose it.
     """
 
     span: Span
     tokens: int
     tagger: float
+    inside: float
     known: Known
     in_dictionary: bool
     model: float | None
@@ -56,87 +58,71 @@ def find_candidates(
         if not (known.marked or span in tagger or span in model):
             continue
         size = where[1] - where[0] if where is not None else 1
+        likely = tagged.inside.get(span.label)
+        inside = float(likely[slice(*where)].mean()) if where is not None and likely is not None else 0.0
         found.append(
-            Candidate(span, size, tagger.get(span, 0.0), known, key in lexicon.terms, model.get(span))
+            Candidate(
+                span=span,
+                tokens=size,
+                tagger=tagger.get(span, 0.0),
+                inside=inside,
+                known=known,
+                in_dictionary=key in lexicon.terms,
+                model=model.get(span),
+            )
         )
     return found
 
 
-FEATURES = (
-    "*",
-    "tagger",
-    "tagger proposes",
-    "rival's tagger",
-    "lexicon",
-    "lexicon knows",
-    "marked",
-    "left unmarked",
-    "other label",
-    "rival's lexicon",
-    "dictionary",
-    "length",
-)
-MODEL_FEATURES = (
-    "model",
-    "model's confidence",
-    "model, other label",
-    "model, other bounds",
-    "model, both other",
-    "model and tagger",
-    "model and lexicon",
-    "model and left unmarked",
-    "model, length",
-)
+FEATURES = 13
+"""What ``describe`` gives of each candidate, beside one column a label."""
+MODEL_FEATURES = 7
+"""What ``describe_answer`` gives of each candidate, beside one column a label."""
 
 
-def width(labels: int, *, with_model: bool) -> int:
-    """How many features ``describe`` gives."""
-    return len(FEATURES) + labels + with_model * (len(MODEL_FEATURES) + labels)
-
-
-def describe(candidates: Sequence[Candidate], labels: Sequence[str], *, with_model: bool) -> FloatArray:
-    """(candidates, features): ``FEATURES``, ``MODEL_FEATURES`` if ``with_model``, then by label."""
-    place = {label: i for i, label in enumerate(labels)}
-    rivals = _rivals(candidates)
-    rows = np.zeros((len(candidates), width(len(labels), with_model=with_model)))
-    for i, candidate in enumerate(candidates):
-        tagger, knows = _logit(candidate.tagger), candidate.known.marked > 0
-        precision = _logit(candidate.known.precision) if knows else 0.0
-        left = np.log1p(candidate.known.left_unmarked)
-        length = np.log(candidate.tokens)
-        row = [
+def describe(candidates: Sequence[Candidate], labels: Sequence[str]) -> FloatArray:
+    """(candidates, ``FEATURES`` + labels): a constant, tagger and lexicon, length, and the label."""
+    rows = np.zeros((len(candidates), FEATURES + len(labels)))
+    place = {label: FEATURES + i for i, label in enumerate(labels)}
+    for row, candidate, rival in zip(rows, candidates, _rivals(candidates), strict=True):
+        known = candidate.known
+        row[:FEATURES] = (
             1.0,
-            tagger,
-            float(candidate.tagger > 0),
-            _logit(rivals[i].tagger),
-            precision,
-            float(knows),
-            np.log1p(candidate.known.marked),
-            left,
-            np.log1p(candidate.known.with_other_label),
-            rivals[i].lexicon,
-            float(candidate.in_dictionary),
-            length,
-        ]
-        if with_model:
-            said = candidate.model is not None
-            row += [
-                float(said),
-                _logit(candidate.model or 0.0) if said else 0.0,
-                float(rivals[i].other_label),
-                float(rivals[i].other_bounds),
-                float(rivals[i].both_other),
-                said * tagger,
-                said * precision,
-                said * left,
-                said * length,
-            ]
-        rows[i, : len(row)] = row
-        which = place.get(candidate.span.label)
-        if which is not None:
-            rows[i, len(row) + which] = 1
-            if with_model and candidate.model is not None:
-                rows[i, len(row) + len(labels) + which] = 1
+            _logit(candidate.tagger),
+            candidate.tagger > 0,
+            _logit(candidate.inside),
+            _logit(rival.tagger),
+            _logit(known.precision) if known.marked else 0.0,
+            known.marked > 0,
+            np.log1p(known.marked),
+            np.log1p(known.left_unmarked),
+            np.log1p(known.with_other_label),
+            rival.lexicon,
+            candidate.in_dictionary,
+            np.log(candidate.tokens),
+        )
+        if candidate.span.label in place:
+            row[place[candidate.span.label]] = 1
+    return rows
+
+
+def describe_answer(candidates: Sequence[Candidate], labels: Sequence[str]) -> FloatArray:
+    """(candidates, ``MODEL_FEATURES`` + labels): what the language model says of each; the first column is 1
+    where it proposes just this span.
+    """
+    rows = np.zeros((len(candidates), MODEL_FEATURES + len(labels)))
+    place = {label: MODEL_FEATURES + i for i, label in enumerate(labels)}
+    for row, candidate, rival in zip(rows, candidates, _rivals(candidates), strict=True):
+        row[1:4] = rival.other_label, rival.other_bounds, rival.both_other
+        if candidate.model is not None:
+            row[0] = 1
+            row[4:MODEL_FEATURES] = (
+                _logit(candidate.model),
+                np.log1p(candidate.known.left_unmarked),
+                np.log(candidate.tokens),
+            )
+            if candidate.span.label in place:
+                row[place[candidate.span.label]] = 1
     return rows
 
 

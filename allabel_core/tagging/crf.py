@@ -23,11 +23,11 @@ from allabel_core.tagging.tokens import Token, tokenize
 from allabel_core.types import Document, FloatArray
 
 OUTSIDE = 0
-_ITERATIONS = 100
+_ITERATIONS = 40
 _C1 = _C2 = 0.05
 LEAST_PROBABILITY = 0.02
 """Spans less likely than this are not proposed."""
-MOST_TOKENS = 200_000
+MOST_TOKENS = 100_000
 """Of training texts, all together."""
 _LONGEST_SPAN = 40
 _TOKENS_AT_ONCE = 4_096
@@ -49,11 +49,21 @@ class Proposal(NamedTuple):
 
 
 class Tagged(NamedTuple):
-    """``doubt``: sum over the tokens of 1 - the highest marginal: the errors to be expected."""
+    """``inside``: by label, how likely each token is within a span of it, (tokens,).
+
+    ``doubt``: sum over the tokens of 1 - the highest marginal: the errors to be expected.
+    """
 
     tokens: Sequence[Token]
     proposals: Sequence[Proposal]
+    inside: Mapping[str, FloatArray]
     doubt: float
+
+    @classmethod
+    def by_nobody(cls, text: str) -> Tagged:
+        """The text's tokens, untagged."""
+        tokens = tokenize(text)
+        return cls(tokens, (), {}, 0.0)
 
 
 @dataclass(frozen=True)
@@ -73,13 +83,16 @@ class Crf:
         """All spans with a probability of at least ``LEAST_PROBABILITY``."""
         tokens = tokenize(text)
         if not tokens or not self.labels:
-            return Tagged(tokens, (), 0.0)
+            return Tagged.by_nobody(text)
         emitted = self._emitted(text, tokens)
         forward, backward = _forward_backward(emitted, self._moves)
         marginals = forward * backward
         marginals /= marginals.sum(axis=1, keepdims=True)
         doubt = float((1 - marginals.max(axis=1)).sum())
-        return Tagged(tokens, tuple(self._proposals(emitted, backward, marginals)), doubt)
+        inside = {
+            label: marginals[:, 1 + 2 * i] + marginals[:, 2 + 2 * i] for i, label in enumerate(self.labels)
+        }
+        return Tagged(tokens, tuple(self._proposals(emitted, backward, marginals)), inside, doubt)
 
     @cached_property
     def _learnt(self) -> npt.NDArray[np.bool_]:

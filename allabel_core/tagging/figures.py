@@ -52,7 +52,7 @@ class Figures:
         lead = self.joined - self.model
         if before == "model":
             return "joined" if lead > _HYSTERESIS else "model"
-        return "model" if lead < -_HYSTERESIS or (before is None and lead < 0) else "joined"
+        return "model" if lead < -_HYSTERESIS or (before is None and lead <= 0) else "joined"
 
 
 def alone(candidates: Sequence[Candidate]) -> dict[str, list[Span]]:

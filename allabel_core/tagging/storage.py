@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from allabel_core.errors import InvalidInputError
 from allabel_core.tagging.arbiter import Arbiter
-from allabel_core.tagging.candidates import width
+from allabel_core.tagging.candidates import FEATURES, MODEL_FEATURES
 from allabel_core.tagging.crf import Crf
 from allabel_core.tagging.figures import Figures
 from allabel_core.tagging.lexicon import Counts, Lexicon
@@ -94,8 +94,8 @@ def _suggester(head: Mapping[str, Any], weights: bytes) -> Suggester:
         nests=bool(head["nests"]),
         lexicon=Lexicon(Counts(seen, marked), frozenset(map(str, head["terms"]))),
         tagger=_crf(head, weights),
-        learned=_arbiter(head["learned"], width(len(mentions), with_model=False)),
-        joined=_arbiter(head["joined"], width(len(mentions), with_model=True)),
+        learned=_arbiter(head["learned"], len(mentions), joins=False),
+        joined=_arbiter(head["joined"], len(mentions), joins=True),
         judged=_count(head["judged"]),
         figures=figures,
         shown=head["shown"],
@@ -117,14 +117,19 @@ def _crf(head: Mapping[str, Any], content: bytes) -> Crf | None:
     return Crf(labels, rows, weights, transitions)
 
 
-def _arbiter_as_json(arbiter: Arbiter | None) -> list[Any] | None:
-    return None if arbiter is None else [arbiter.weights.tolist(), arbiter.threshold]
+def _arbiter_as_json(arbiter: Arbiter | None) -> dict[str, Any] | None:
+    if arbiter is None:
+        return None
+    joining = None if arbiter.joining is None else arbiter.joining.tolist()
+    return {"weights": arbiter.weights.tolist(), "joining": joining, "threshold": arbiter.threshold}
 
 
-def _arbiter(stored: Sequence[Any] | None, size: int) -> Arbiter | None:
+def _arbiter(stored: Mapping[str, Any] | None, labels: int, *, joins: bool) -> Arbiter | None:
     if stored is None:
         return None
-    return Arbiter(_numbers(stored[0], (size,)), float(stored[1]))
+    weights = _numbers(stored["weights"], (FEATURES + labels,))
+    joining = _numbers(stored["joining"], (3 + MODEL_FEATURES + labels,)) if joins else None
+    return Arbiter(weights, joining, float(_numbers(stored["threshold"], ())))
 
 
 def _numbers(stored: Any, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from allabel_core.tagging.arbiter import Arbiter, Evidence, choose, cross_fitted
-from allabel_core.tagging.candidates import Candidate, describe, find_candidates
+from allabel_core.tagging.candidates import Candidate, describe, describe_answer, find_candidates
 from allabel_core.tagging.crf import MOST_TOKENS, Crf, Preparation, Tagged
 from allabel_core.tagging.figures import Figures, Shown, alone, measured
 from allabel_core.tagging.lexicon import Lexicon, build_lexicon
@@ -140,7 +140,7 @@ class Suggester:
         fewer than ``FEWEST_MENTIONS`` annotated mentions, ends of relations, and overlapping ones where
         annotators mark overlapping spans.
         """
-        tagged = self.tagger.tag(text) if self.tagger is not None else Tagged(tokenize(text), (), 0.0)
+        tagged = self._tagged(text)
         said = model_spans if model_spans is not None else ()
         candidates = find_candidates(text, tagged, self.lexicon, said)
         staying = self._staying(said)
@@ -156,9 +156,12 @@ class Suggester:
         missing = float(likely.sum()) - float(likely[shown].sum())
         return TextSuggestion(spans, wrong + missing, tagged.doubt)
 
+    def _tagged(self, text: str) -> Tagged:
+        return self.tagger.tag(text) if self.tagger is not None else Tagged.by_nobody(text)
+
     def by_source(self, text: str) -> dict[str, tuple[Span, ...]]:
         """What is found by "tagger" and "lexicon" alone, and by both joined, "learned"."""
-        tagged = self.tagger.tag(text) if self.tagger is not None else Tagged(tokenize(text), (), 0.0)
+        tagged = self._tagged(text)
         found = {
             source: tuple(spans)
             for source, spans in alone(find_candidates(text, tagged, self.lexicon)).items()
@@ -182,7 +185,8 @@ class Suggester:
         arbiter = self.joined if answered else self.learned
         if arbiter is None:
             return _by_rule(candidates, answered=answered)
-        likely = arbiter(describe(candidates, self.labels, with_model=answered))
+        answer = describe_answer(candidates, self.labels) if answered else None
+        likely = arbiter(describe(candidates, self.labels), answer)
         for i, candidate in enumerate(candidates):
             if candidate.model is not None and self.mentions.get(candidate.span.label, 0) < FEWEST_MENTIONS:
                 likely[i] = candidate.model

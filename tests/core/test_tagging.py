@@ -222,13 +222,13 @@ def test_weights_are_where_the_gradient_is_zero() -> None:
     rng = np.random.default_rng(0)
     features = np.column_stack([np.ones(80), rng.normal(size=(80, 3))])
     kept = rng.random(80) < sigmoid(features @ np.array([0.3, 2.0, -1.0, 0.0]))
-    weights = fit_weights(features, kept, ridge=0.5)
     penalty = np.array([1e-3, 0.5, 0.5, 0.5])
+    weights = fit_weights(features, kept, penalty)
     assert np.allclose(features.T @ (kept - sigmoid(features @ weights)), penalty * weights, atol=1e-5)
 
 
 def test_what_never_varies_is_learnt_without_harm() -> None:
-    weights = fit_weights(np.ones((4, 2)), np.ones(4, dtype=bool))
+    weights = fit_weights(np.ones((4, 2)), np.ones(4, dtype=bool), np.ones(2))
     assert np.isfinite(weights).all()
 
 
