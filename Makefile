@@ -77,6 +77,7 @@ bench: setup ## speed, side by side with peers
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@$(BIN)/python -m bench $(ARGS)
 	@$(BIN)/python -m bench.llm_overhead
+	@$(BIN)/python -m bench.tagging
 
 bench-load: setup ## 1 to 50 people on 10,000 tasks beside Label Studio alone; a slow model (half an hour)
 	@$(BIN)/python -m bench.load $(ARGS)

@@ -129,6 +129,11 @@ def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) in ("Cf", "Cc") or "\ufe00" <= character <= "\ufe0f"
 
 
+def is_unspaced(character: str) -> bool:
+    """Whether it belongs to a script in which words are not parted by spaces, or particles are glued on."""
+    return character > "\u02ff" and _UNSPACED.match(character) is not None
+
+
 def joins(text: str, position: int) -> bool:
     """Whether ``text[position - 1]`` and ``text[position]`` are parts of one visible character."""
     if not 0 < position < len(text):

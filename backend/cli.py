@@ -30,6 +30,7 @@ from .dashboard import Fitted, dashboard
 from .logs import configure_logging
 from .settings import Settings, read_settings
 from .simulate.command import simulate
+from .tag import tag
 from .usecases.connect import connect as connect_project
 from .usecases.connect import project_page
 from .usecases.estimate import estimate as estimate_project
@@ -37,6 +38,7 @@ from .usecases.figures import ProjectReport
 from .usecases.finish import finish as finish_project
 from .usecases.report import report
 from .usecases.reset import reset as reset_project
+from .usecases.take_away import export_tagger as take_tagger_away
 from .usecases.tools import Tools
 
 app = typer.Typer(
@@ -331,6 +333,26 @@ def demo(
     raise typer.Exit(code)
 
 
+@app.command("export-tagger")
+def export_tagger(
+    project: ProjectArgument,
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="Where to write it.")],
+) -> None:
+    """Write what was learnt from a project's annotations into a file, for `allabel tag` or Python.
+
+    Example: [bold]allabel export-tagger 1 drugs.tagger[/bold]
+    """
+    _, tools = _tools()
+    _require_connected(tools, project)
+    with out.status("Reading annotations") as shown:
+        learnt = take_tagger_away(tools, project, file, say=shown.update)
+    measured = learnt.figures
+    quality = "" if measured is None else f", F1 {measured.learned:.2f} by cross-validation"
+    out.print(f"{file}: learnt from {learnt.texts} annotated texts{quality}.", highlight=False)
+    out.print(f"Use it: allabel tag {file} texts.jsonl", highlight=False)
+
+
+app.command()(tag)
 app.command()(simulate)
 
 

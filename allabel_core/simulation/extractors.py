@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from allabel_core.occurrences import OccurrenceFinder
@@ -20,16 +20,30 @@ class Question(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Corpus:
+    """The annotated texts in the order of annotation.
+
+    ``asked``: per text, what a model was asked about it before it was annotated; worked out when called.
+    """
+
+    documents: Sequence[Document]
+    asked: Callable[[], Sequence[Question]]
+
+
+@dataclass(frozen=True, slots=True)
 class Extraction:
     """The entities found. ``perplexity``: of the answer's tokens, None without a model that tells.
 
-    ``failure``: why there is no answer, empty where there is one.
+    ``failure``: why there is no answer, empty where there is one. ``scores``: of the spans, in their order,
+    how sure each is; empty where nothing tells. ``by_source``: what each source alone would have found.
     """
 
     document: Document
     tokens: int = 0
     perplexity: float | None = None
     failure: str = ""
+    scores: tuple[float, ...] = ()
+    by_source: Mapping[str, Document] = field(default_factory=dict)
 
 
 class Extractor(Protocol):
@@ -46,7 +60,7 @@ class Extractor(Protocol):
     def learns(self) -> bool: ...
 
     def extract(
-        self, corpus: Sequence[Document], questions: Sequence[Question], on_done: Callable[[int], None]
+        self, corpus: Corpus, questions: Sequence[Question], on_done: Callable[[int], None]
     ) -> list[Extraction]:
         """One extraction per question, in order; ``on_done`` gets the number of questions just answered."""
 
@@ -61,7 +75,7 @@ class Copying:
     learns = False
 
     def extract(
-        self, corpus: Sequence[Document], questions: Sequence[Question], on_done: Callable[[int], None]
+        self, corpus: Corpus, questions: Sequence[Question], on_done: Callable[[int], None]
     ) -> list[Extraction]:
         found = [Extraction(copied(question)) for question in questions]
         on_done(len(questions))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from allabel_core.confidence import expected_calibration_error
 from allabel_core.simulation.runs import as_counts
 from allabel_core.simulation.statistics import (
     Correlation,
@@ -41,7 +42,10 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """All seeds of one strategy at one budget. ``None``: there is nothing to compare with."""
+    """All seeds of one strategy at one budget. ``None``: there is nothing to compare with.
+
+    ``calibration``: expected calibration error of ``confidences`` spans; None where nothing tells how sure.
+    """
 
     setting: Setting
     strategy: str
@@ -53,6 +57,23 @@ class Cell:
     of_full: Estimate
     over_random: Estimate | None
     over_allabel: Estimate | None
+    calibration: float | None
+    confidences: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCell:
+    """All seeds of one strategy at one budget, by one source alone. ``joined_over_it``: F1 of all sources
+    less its own; ``joined_of_full``: F1 of all sources by the source's own with full annotation.
+    """
+
+    setting: Setting
+    strategy: str
+    budget: str
+    source: str
+    f1: Estimate
+    joined_over_it: Estimate
+    joined_of_full: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +150,7 @@ def _cell(
             return None
         return f1_difference(counts, _counts(against))
 
+    sure = np.concatenate([run.scores.confidences for run in runs])
     return Cell(
         setting,
         strategy,
@@ -140,11 +162,28 @@ def _cell(
         of_full=f1_ratio(counts, full * len(counts)),
         over_random=over("random"),
         over_allabel=over("allabel"),
+        calibration=expected_calibration_error(sure[:, 0], sure[:, 1]) if len(sure) else None,
+        confidences=len(sure),
     )
 
 
 def _counts(runs: Sequence[Finished]) -> list[IntArray]:
     return [run.scores.by_text(run.texts) for run in runs]
+
+
+def source_cells(groups: Grouped) -> list[SourceCell]:
+    """One per setting, strategy, budget and source, where there are several sources."""
+    found = []
+    for setting, cells in groups.items():
+        for (strategy, budget), runs in cells.items():
+            for source in runs[0].scores.by_source:
+                alone = [run.scores.source_by_text(source, run.texts) for run in runs]
+                full = [run.scores.source_by_text(source, run.texts) for run in cells[FULL, "100%"]]
+                joined = _counts(runs)
+                over = f1_difference(joined, alone, in_pairs=True)
+                of_full = f1_ratio(joined, full * len(joined))
+                found.append(SourceCell(setting, strategy, budget, source, mean_f1(alone), over, of_full))
+    return found
 
 
 def needed(cells: Sequence[Cell]) -> list[tuple[Setting, str, float | None, Cell]]:

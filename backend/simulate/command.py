@@ -46,7 +46,10 @@ def simulate(
         int | None, typer.Option(min=1, help="Repetitions of strategies that draw at random.")
     ] = None,
     extractor: Annotated[
-        str, typer.Option(help="copy, perceptron, or llm: the language model of the settings.")
+        str,
+        typer.Option(
+            help="copy; tagger: tagger and lexicon; llm: the language model of the settings; joined: both."
+        ),
     ] = "copy",
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("simulation"),
     experiment: Annotated[
@@ -56,6 +59,10 @@ def simulate(
     test_texts: Annotated[
         int | None, typer.Option(min=1, help="Evaluate on so many texts a run, not on all.")
     ] = None,
+    fixed_test: Annotated[
+        bool,
+        typer.Option("--fixed-test", help="Draw the --test-texts once; no strategy may choose them."),
+    ] = False,
     through: Annotated[
         str | None,
         typer.Option(help="label-studio: one run through the running product, compared with its simulation."),
@@ -82,7 +89,7 @@ def simulate(
         _compare(through, datasets, grid)
         return
     command = shlex.join(["allabel", *sys.argv[1:]])
-    options = Options(datasets, grid, extractor, out, test_texts, command)
+    options = Options(datasets, grid, extractor, out, test_texts, fixed_test, command)
     settings = read_settings()
     console = Console()
     if dry_run:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from allabel_core.answers import render_answer
 from allabel_core.chunking import estimate_tokens
-from allabel_core.grounding import GroundingPolicy, ground, learn_policy
+from allabel_core.grounding import GroundingPolicy, learn_policy
 from allabel_core.prompting import (
     Form,
     LabelSet,
@@ -18,14 +18,14 @@ from allabel_core.prompting import (
     Templates,
     build_prompt,
     fit_demonstrations,
-    parse_answer,
     prompt_tokens,
 )
-from allabel_core.simulation.extractors import Extraction, Question
-from allabel_core.types import Document
+from allabel_core.simulation.extractors import Corpus, Extraction, Question
+from allabel_core.types import Document, Span
 
 from ..errors import LanguageModelError
 from ..ports import Answer, FailureKind, LanguageModel, ModelFailure
+from ..usecases.reading import EVIDENCE, read_part
 
 PROJECT = 0
 """What simulation spends is accounted for outside any project of Label Studio."""
@@ -58,7 +58,7 @@ class ModelExtractor:
         return f"{self.name} {hashlib.sha256(shape.encode()).hexdigest()[:16]}"
 
     def extract(
-        self, corpus: Sequence[Document], questions: Sequence[Question], on_done: Callable[[int], None]
+        self, corpus: Corpus, questions: Sequence[Question], on_done: Callable[[int], None]
     ) -> list[Extraction]:
         """:raises LanguageModelError: the model cannot be used now; what is answered is not lost."""
         form = self._model.form()
@@ -67,9 +67,9 @@ class ModelExtractor:
         for outcome in outcomes:
             if isinstance(outcome, ModelFailure) and outcome.kind not in _ABOUT_THE_TEXT:
                 raise LanguageModelError(f"{outcome.message} Run the same command again to go on from here.")
-        policy = learn_policy(corpus)
+        policy = learn_policy(corpus.documents)
         return [
-            self._extraction(question.text, outcome, policy)
+            self._extraction(question, outcome, policy)
             for question, outcome in zip(questions, outcomes, strict=True)
         ]
 
@@ -90,16 +90,23 @@ class ModelExtractor:
         said = estimate_tokens(render_answer(gold, self._labels, form=form))
         return prompt_tokens(prompt, form=form), said
 
-    def _extraction(self, text: str, outcome: Answer | ModelFailure, policy: GroundingPolicy) -> Extraction:
+    def _extraction(
+        self, question: Question, outcome: Answer | ModelFailure, policy: GroundingPolicy
+    ) -> Extraction:
+        text = question.text
         if isinstance(outcome, ModelFailure):
             return Extraction(Document(text), failure=outcome.kind)
-        parsed = parse_answer(outcome.text, self._labels, form=outcome.form)
-        spans = [grounded.span for grounded in ground(text, parsed.mentions, policy=policy).spans]
+        read = read_part(text, outcome, self._labels, policy, question.demonstrations)
+        evidence = next(kind for kind in EVIDENCE if kind in read.known)
+        scores: dict[Span, float] = {}
+        for grounded, score in zip(read.grounding.spans, read.confidences(evidence), strict=True):
+            scores[grounded.span] = max(score, scores.get(grounded.span, 0.0))
         return Extraction(
-            Document(text, tuple(dict.fromkeys(spans))),
+            Document(text, tuple(scores)),
             tokens=outcome.prompt_tokens + outcome.completion_tokens,
             perplexity=_perplexity(outcome),
-            failure="malformed" if parsed.problem == "not_json" else "",
+            failure="malformed" if read.parsed.problem == "not_json" else "",
+            scores=tuple(scores.values()),
         )
 
 

@@ -19,7 +19,8 @@ from allabel_core.simulation.runs import RunScores, RunSpec
 logger = logging.getLogger(__name__)
 
 # Raised when runs made by older code no longer mean the same.
-_VERSION = 1
+_VERSION = 2
+_SOURCE = "source-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,10 @@ class Records:
                     perplexity=stored["perplexity"],
                     tokens=head["row"]["tokens"],
                     failures=head["failures"],
+                    confidences=stored["confidences"],
+                    by_source={
+                        source: stored[f"{_SOURCE}{source}"].astype(np.int64) for source in head["sources"]
+                    },
                 )
                 return Finished(Row(**head["row"]), scores, head["texts"])
         except FileNotFoundError:
@@ -94,18 +99,22 @@ class Records:
             "labels": run.scores.labels,
             "failures": run.scores.failures,
             "texts": run.texts,
+            "sources": sorted(run.scores.by_source),
         }
+        arrays = {
+            "head": np.array(json.dumps(head)),
+            "evaluated": np.array(run.scores.evaluated, dtype=np.int64),
+            "entities": run.scores.entities.astype(np.int32),
+            "spans": run.scores.spans.astype(np.int32),
+            "closeness": run.scores.closeness,
+            "perplexity": run.scores.perplexity,
+            "confidences": run.scores.confidences,
+        }
+        for source, counts in run.scores.by_source.items():
+            arrays[f"{_SOURCE}{source}"] = counts.astype(np.int32)
         unfinished = self._folder / f"{key}.part"
         with unfinished.open("wb") as file:
-            np.savez_compressed(
-                file,
-                head=np.array(json.dumps(head)),
-                evaluated=np.array(run.scores.evaluated, dtype=np.int64),
-                entities=run.scores.entities.astype(np.int32),
-                spans=run.scores.spans.astype(np.int32),
-                closeness=run.scores.closeness,
-                perplexity=run.scores.perplexity,
-            )
+            np.savez_compressed(file, allow_pickle=False, **arrays)
         unfinished.replace(self._folder / f"{key}.npz")
 
 

@@ -6,9 +6,11 @@ import base64
 import csv
 import html
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
+from allabel_core.errors import MissingExtraError
 from allabel_core.simulation.statistics import Correlation, Estimate
 from allabel_core.simulation.strategies import FULL
 
@@ -18,10 +20,12 @@ from .analysis import (
     Closeness,
     LabelCurve,
     Setting,
+    SourceCell,
     closeness,
     grouped,
     label_curves,
     needed,
+    source_cells,
     summary,
 )
 from .plots import plot_closeness, plot_curves, plot_ks, plot_labels, plot_similarities
@@ -36,6 +40,10 @@ _STYLE = (
 _SETTING = ("data", "extractor", "similarity", "k")
 
 
+Plot: TypeAlias = tuple[str, Callable[[Path], bool]]
+"""A name, and what draws it into a file; False where there is nothing to draw."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A part of the report; its table is also written as ``NAME.csv``, its plot is ``NAME.png``."""
@@ -45,28 +53,44 @@ class Section:
     words: str
     header: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
-    plots: tuple[str, ...] = ()
+    plots: tuple[Plot, ...] = ()
 
 
-def write_report(out: Path, finished: Sequence[Finished], command: str) -> None:
-    """report.md, report.html, plots and tables in ``out``.
+def write_report(out: Path, finished: Sequence[Finished], command: str) -> str:
+    """Tables, report.md and report.html in ``out``, then plots, which the reports then show as well.
 
-    :raises MissingExtraError: matplotlib is not installed.
+    :returns: why there are no plots; empty where there are.
     """
     groups = grouped(finished)
     cells = summary(groups)
     sections = [
-        _summary(out, cells),
+        _summary(cells),
+        _sources(source_cells(groups)),
         _needed(cells),
-        _closeness(out, closeness(groups)),
-        _labels(out, label_curves(groups)),
+        _closeness(closeness(groups)),
+        _labels(label_curves(groups)),
     ]
     kept = [section for section in sections if section.rows]
     for section in kept:
         _write_table(out / f"{section.name}.csv", section)
     introduction = _introduction(finished, command)
-    (out / "report.md").write_text(_markdown(introduction, kept), "utf-8")
-    (out / "report.html").write_text(_html(out, introduction, kept), "utf-8")
+    _write_pages(out, introduction, [replace(section, plots=()) for section in kept])
+    try:
+        plotted = [replace(section, plots=_plotted(out, section.plots)) for section in kept]
+    except MissingExtraError as error:
+        return f"There are no plots: {error}"
+    _write_pages(out, introduction, plotted)
+    return ""
+
+
+def _write_pages(out: Path, introduction: Sequence[str], sections: Sequence[Section]) -> None:
+    (out / "report.md").write_text(_markdown(introduction, sections), "utf-8")
+    (out / "report.html").write_text(_html(out, introduction, sections), "utf-8")
+
+
+def _plotted(out: Path, plots: Sequence[Plot]) -> tuple[Plot, ...]:
+    """Those that there is something to plot for."""
+    return tuple((name, plot) for name, plot in plots if plot(out / f"{name}.png"))
 
 
 def _introduction(finished: Sequence[Finished], command: str) -> list[str]:
@@ -87,14 +111,23 @@ def _introduction(finished: Sequence[Finished], command: str) -> list[str]:
     return lines
 
 
-def _summary(out: Path, cells: Sequence[Cell]) -> Section:
-    plots = _plotted(
-        out,
+def _summary(cells: Sequence[Cell]) -> Section:
+    plots: tuple[Plot, ...] = (
         ("curves", lambda path: plot_curves(path, cells)),
         ("k", lambda path: plot_ks(path, cells)),
         ("similarity", lambda path: plot_similarities(path, cells)),
     )
-    header = ("strategy", "budget", "seeds", "F1", "span F1", "of full", "over random", "over allabel")
+    header = (
+        "strategy",
+        "budget",
+        "seeds",
+        "F1",
+        "span F1",
+        "of full",
+        "over random",
+        "over allabel",
+        "calibration",
+    )
     rows = tuple(
         (
             *_setting(cell.setting),
@@ -106,14 +139,39 @@ def _summary(out: Path, cells: Sequence[Cell]) -> Section:
             "" if cell.strategy == FULL else _interval(cell.of_full),
             _interval(cell.over_random),
             _interval(cell.over_allabel),
+            "" if cell.calibration is None else f"{cell.calibration:.3f} of {cell.confidences} spans",
         )
         for cell in cells
     )
     words = (
         "'of full' is F1 as a part of full annotation's, every other text being annotated. 'over random' and "
-        "'over allabel' are paired differences of F1; an interval without 0 is a difference."
+        "'over allabel' are paired differences of F1; an interval without 0 is a difference. 'calibration' "
+        "is the expected calibration error of the confidences, where the extractor gives any."
     )
     return Section("summary", "Strategies", words, (*_SETTING, *header), rows, plots)
+
+
+def _sources(cells: Sequence[SourceCell]) -> Section:
+    rows = tuple(
+        (
+            *_setting(cell.setting),
+            cell.strategy,
+            cell.budget,
+            cell.source,
+            _interval(cell.f1),
+            _interval(cell.joined_over_it),
+            _interval(cell.joined_of_full),
+        )
+        for cell in cells
+    )
+    words = (
+        "What each source finds by itself: the language model, the tagger, the lexicon, and 'learned', which "
+        "is tagger and lexicon. 'joined over it' is the paired difference of F1 of all sources joined; "
+        "'joined of its full' is F1 of all sources joined as a part of what this source reaches with full "
+        "annotation."
+    )
+    header = (*_SETTING, "strategy", "budget", "source", "F1", "joined over it", "joined of its full")
+    return Section("sources", "What each source gives", words, header, rows)
 
 
 def _needed(cells: Sequence[Cell]) -> Section:
@@ -134,7 +192,7 @@ def _needed(cells: Sequence[Cell]) -> Section:
     return Section("needed", "How many annotations are enough", words, header, rows)
 
 
-def _closeness(out: Path, found: Sequence[Closeness]) -> Section:
+def _closeness(found: Sequence[Closeness]) -> Section:
     rows = tuple(
         (
             *_setting(each.setting),
@@ -152,11 +210,11 @@ def _closeness(out: Path, found: Sequence[Closeness]) -> Section:
         "answer; the last column is F1 in fifths of the texts, from the least to the most close."
     )
     header = (*_SETTING, "strategy", "budget", "with F1", "with perplexity", "F1 by fifths")
-    plots = _plotted(out, ("closeness", lambda path: plot_closeness(path, found)))
+    plots: tuple[Plot, ...] = (("closeness", lambda path: plot_closeness(path, found)),)
     return Section("closeness", "Does a closer demonstration help?", words, header, rows, plots)
 
 
-def _labels(out: Path, curves: Sequence[LabelCurve]) -> Section:
+def _labels(curves: Sequence[LabelCurve]) -> Section:
     rows = tuple(
         (
             *_setting(curve.setting),
@@ -173,12 +231,8 @@ def _labels(out: Path, curves: Sequence[LabelCurve]) -> Section:
         "budget's F1 less the best before it; a label gets worse where that interval is below 0."
     )
     header = (*_SETTING, "strategy", "label", "F1 by budget", "change", "")
-    plots = _plotted(out, ("labels", lambda path: plot_labels(path, curves)))
+    plots: tuple[Plot, ...] = (("labels", lambda path: plot_labels(path, curves)),)
     return Section("labels", "Labels, as more is annotated", words, header, rows, plots)
-
-
-def _plotted(out: Path, *plots: tuple[str, Callable[[Path], bool]]) -> tuple[str, ...]:
-    return tuple(name for name, plot in plots if plot(out / f"{name}.png"))
 
 
 def _setting(setting: Setting) -> tuple[str, str, str, str]:
@@ -208,7 +262,7 @@ def _markdown(introduction: Sequence[str], sections: Sequence[Section]) -> str:
     parts = ["# Simulation", *introduction]
     for section in sections:
         parts += [f"## {section.title}", section.words]
-        parts += [f"![{section.title}]({name}.png)" for name in section.plots]
+        parts += [f"![{section.title}]({name}.png)" for name, _ in section.plots]
         lines = [section.header, tuple("---" for _ in section.header), *section.rows]
         parts.append(
             "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
@@ -221,7 +275,7 @@ def _html(out: Path, introduction: Sequence[str], sections: Sequence[Section]) -
     parts = ["<h1>Simulation</h1>", *(f"<p>{html.escape(line)}</p>" for line in introduction)]
     for section in sections:
         parts += [f"<h2>{html.escape(section.title)}</h2>", f"<p>{html.escape(section.words)}</p>"]
-        for name in section.plots:
+        for name, _ in section.plots:
             image = base64.b64encode((out / f"{name}.png").read_bytes()).decode()
             parts.append(
                 f'<p><img alt="{html.escape(section.title)}" src="data:image/png;base64,{image}"></p>'

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from allabel_core.errors import InvalidInputError
 from allabel_core.prompting import Form
 from allabel_core.simulation.extractors import Copying, Extractor
-from allabel_core.simulation.perceptron import Perceptron
+from allabel_core.simulation.learned import Learned
 from allabel_core.simulation.runs import Replay
 from allabel_core.types import FloatArray
 
@@ -30,7 +30,8 @@ from .records import Finished
 from .report import write_report
 from .study import Estimate, Study, write_results
 
-EXTRACTORS = ("copy", "perceptron", "llm")
+EXTRACTORS = ("copy", "tagger", "llm", "joined")
+_ASKING = ("llm", "joined")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Options:
     extractor: str
     out: Path
     test_texts: int | None = None
+    fixed_test: bool = False
     command: str = ""
     encode: Callable[[Sequence[str]], FloatArray] = field(default_factory=Encoder)
 
@@ -63,7 +65,8 @@ def simulate(options: Options, settings: Settings, console: Console) -> list[Fin
                         finished.append(run)
             finally:
                 write_results(options.out, finished)
-        write_report(options.out, finished, options.command)
+        if note := write_report(options.out, finished, options.command):
+            console.print(note, highlight=False)
     return finished
 
 
@@ -90,16 +93,17 @@ def _studies(options: Options, settings: Settings) -> Iterator[tuple[list[Study]
     if options.extractor not in EXTRACTORS:
         raise InvalidInputError(f"extractor {options.extractor!r} is none of {', '.join(EXTRACTORS)}")
     options.out.mkdir(parents=True, exist_ok=True)
-    store = FileKeyValue(options.out / "cache.sqlite") if options.extractor == "llm" else None
+    store = FileKeyValue(options.out / "cache.sqlite") if options.extractor in _ASKING else None
     try:
         model = build_model_on(settings, store) if store is not None else None
         if store is not None and model is None:
             raise SettingsError("No model is configured: set OPENAI_API_KEY or OPENAI_BASE_URL.")
 
         def extractor(replay: Replay) -> Extractor:
-            if model is not None:
-                return ModelExtractor(model, replay.labels, read_templates(settings))
-            return Copying() if options.extractor == "copy" else Perceptron()
+            if model is None:
+                return Copying() if options.extractor == "copy" else Learned()
+            asking = ModelExtractor(model, replay.labels, read_templates(settings))
+            return asking if options.extractor == "llm" else Learned(asking)
 
         yield (
             [
@@ -109,6 +113,7 @@ def _studies(options: Options, settings: Settings) -> Iterator[tuple[list[Study]
                     extractor,
                     options.out,
                     test_texts=options.test_texts,
+                    fixed_test=options.fixed_test,
                     encode=options.encode,
                 )
                 for dataset in options.datasets

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from allabel_core.prompting import Form
-from allabel_core.simulation.extractors import Extractor
+from allabel_core.simulation.extractors import Extractor, Question
+from allabel_core.simulation.learned import Learned, asked_about
 from allabel_core.simulation.runs import Replay, Run, RunScores
 from allabel_core.types import FloatArray
 
@@ -73,13 +74,14 @@ class Study:
         out: Path,
         *,
         test_texts: int | None = None,
+        fixed_test: bool = False,
         encode: Callable[[Sequence[str]], FloatArray],
     ) -> None:
         self.dataset = dataset
-        self.replay = Replay(dataset.documents, test_texts=test_texts, encode=encode)
+        self.replay = Replay(dataset.documents, test_texts=test_texts, fixed_test=fixed_test, encode=encode)
         self.extractor = make_extractor(self.replay)
         self._records = Records(out / "runs")
-        self._planned = planned_runs(grid, len(dataset.documents))
+        self._planned = planned_runs(grid, len(self.replay.choosable))
         self._known_jobs: list[_Job] | None = None
 
     def unfinished(self) -> int:
@@ -93,16 +95,13 @@ class Study:
         texts = sum(len(job.run.evaluated) for job in left)
         asked = said = 0
         prompts: set[str] = set()
-        if isinstance(self.extractor, ModelExtractor):
-            for job in left:
-                questions = self.replay.questions(job.run)
-                for text, question in zip(job.run.evaluated, questions, strict=True):
-                    prompt = self.extractor.prompt(question, form)
-                    if prompt.completion not in prompts:
-                        prompts.add(prompt.completion)
-                        gold = self.replay.documents[text]
-                        more, answer = self.extractor.estimated_tokens(prompt, gold, form)
-                        asked, said = asked + more, said + answer
+        if (model := _model_of(self.extractor)) is not None:
+            for text, question in (each for job in left for each in self._model_questions(job.run)):
+                prompt = model.prompt(question, form)
+                if prompt.completion not in prompts:
+                    prompts.add(prompt.completion)
+                    more, answer = model.estimated_tokens(prompt, self.replay.documents[text], form)
+                    asked, said = asked + more, said + answer
         made = [(len(job.run.evaluated), finished.row.seconds) for job, finished in found if finished]
         speed = sum(seconds for _, seconds in made) / sum(n for n, _ in made) if made else None
         return Estimate(
@@ -114,6 +113,13 @@ class Study:
             answer_tokens=said,
             seconds=None if speed is None else speed * texts,
         )
+
+    def _model_questions(self, run: Run) -> Iterator[tuple[int, Question]]:
+        """The texts that a model is asked about, and the questions."""
+        yield from zip(run.evaluated, self.replay.questions(run), strict=True)
+        if isinstance(self.extractor, Learned):
+            questions = self.replay.asked_before(run)
+            yield from ((run.corpus[i], questions[i]) for i in asked_about(len(questions)))
 
     def finish(self, watch: Watch) -> Iterator[Finished]:
         """Every run, made where it is not finished; full annotation first, which the others need."""
@@ -142,7 +148,7 @@ class Study:
             dataset=self.dataset.name,
             strategy=spec.strategy,
             budget=job.planned.budget,
-            n_annotated=len(job.run.corpus) - job.full,
+            n_annotated=len(job.run.corpus) - (job.full and not self.replay.is_fixed),
             similarity=spec.similarity,
             k=spec.k,
             seed=spec.seed,
@@ -176,8 +182,16 @@ class Study:
         return _Job(key, planned, run, full)
 
     def _extractor_identity(self) -> str:
-        extractor = self.extractor
-        return extractor.identity if isinstance(extractor, ModelExtractor) else extractor.name
+        model = _model_of(self.extractor)
+        if model is None:
+            return self.extractor.name
+        return model.identity if model is self.extractor else f"joined {model.identity}"
+
+
+def _model_of(extractor: Extractor) -> ModelExtractor | None:
+    """The language model that an extractor asks."""
+    asking = extractor.model if isinstance(extractor, Learned) else extractor
+    return asking if isinstance(asking, ModelExtractor) else None
 
 
 def write_results(out: Path, finished: Sequence[Finished]) -> None:

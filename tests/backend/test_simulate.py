@@ -325,8 +325,109 @@ def test_an_answer_that_is_no_answer_counts_as_nothing_found(tmp_path: Path, mod
 def test_without_a_model_the_language_model_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="OPENAI"):
         simulate(options(tmp_path, extractor="llm"), Settings(), quiet())
-    with pytest.raises(InvalidInputError, match="perceptron"):
+    with pytest.raises(InvalidInputError, match="joined"):
         simulate(options(tmp_path, extractor="bert"), Settings(), quiet())
+
+
+# All sources joined.
+
+
+def sources(out: Path) -> dict[tuple[str, str], dict[str, str]]:
+    with (out / "sources.csv").open() as file:
+        return {(row["budget"], row["source"]): row for row in csv.DictReader(file)}
+
+
+def test_joined_says_what_each_source_gives(tmp_path: Path, model: ScriptedLlm) -> None:
+    more = {"test_texts": 8, "fixed_test": True}
+    chosen = options(tmp_path, Grid(("coverage",), ("12",)), "joined", **more)
+    settings = settings_for(model)
+    ((_, estimate, _),) = dry_run(chosen, settings)
+    simulate(chosen, settings, quiet())
+    # 8 test texts twice and 12 of 16 others as they were before; full annotation asks about all 16.
+    assert asked_about(model) == estimate.prompts
+    rows = results(tmp_path)
+    assert {row["extractor"] for row in rows} == {"joined with m"}
+    assert [row["n_annotated"] for row in rows] == ["16", "12"]
+    found = sources(tmp_path)
+    assert {source for _, source in found} == {"model", "tagger", "lexicon", "learned"}
+    assert found["12", "model"]["F1"].startswith("1.000")
+    assert found["12", "model"]["joined over it"].startswith("0.000")
+    assert float(rows[1]["f1"]) == 1
+    assert "What each source gives" in (tmp_path / "report.md").read_text()
+    assert "spans" in (tmp_path / "summary.csv").read_text().splitlines()[1]
+
+
+def test_a_tagger_needs_no_model(tmp_path: Path) -> None:
+    simulate(options(tmp_path, Grid(("coverage",), ("50%",)), "tagger"), Settings(), quiet())
+    full, half = results(tmp_path)
+    assert half["tokens"] == "0"
+    assert float(full["f1"]) > 0.9
+    assert {source for _, source in sources(tmp_path)} == {"tagger", "lexicon", "learned"}
+
+
+def test_a_text_that_the_model_does_not_answer_is_answered_by_the_others(
+    tmp_path: Path, model: ScriptedLlm
+) -> None:
+    model.say = lambda _: "no JSON at all"
+    chosen = options(tmp_path, Grid(("coverage",), ("50%",)), "joined")
+    assert float(simulate(chosen, settings_for(model), quiet())[1].row.f1) > 0.5
+    assert sources(tmp_path)["50%", "model"]["F1"].startswith("0.000")
+
+
+# A fixed test.
+
+
+def test_a_fixed_test_is_the_same_for_every_run_and_never_annotated(tmp_path: Path) -> None:
+    grid = Grid(("coverage", "random", "allabel"), ("25%", "50%"), seeds=2)
+    finished = simulate(options(tmp_path, grid, test_texts=8, fixed_test=True), Settings(), quiet())
+    (evaluated,) = {run.scores.evaluated for run in finished}
+    assert len(evaluated) == 8
+    replay = Replay(dataset().documents, test_texts=8, fixed_test=True)
+    for planned in planned_runs(grid, len(replay.choosable)):
+        run = replay.run(planned.spec)
+        assert run.evaluated == evaluated
+        assert not set(run.corpus) & set(evaluated)
+        assert not {text for shown in run.shown for text in shown} & set(evaluated)
+    assert {row["n_annotated"] for row in results(tmp_path)} == {"16", "4", "8"}
+
+
+@pytest.mark.parametrize("test_texts", [None, 23])
+def test_a_fixed_test_must_leave_texts_to_choose_from(tmp_path: Path, test_texts: int | None) -> None:
+    with pytest.raises(InvalidInputError, match="fixed test"):
+        simulate(options(tmp_path, test_texts=test_texts, fixed_test=True), Settings(), quiet())
+
+
+def test_what_a_model_was_asked_before_shows_earlier_annotations_alone() -> None:
+    replay = Replay(dataset().documents)
+    run = replay.run(planned_runs(Grid(("coverage",), ("50%",)), 24)[0].spec)
+    for place, question in enumerate(replay.asked_before(run)):
+        earlier = [replay.documents[text] for text in run.corpus[:place]]
+        assert question.text == replay.texts[run.corpus[place]]
+        assert all(shown in earlier for shown in question.demonstrations)
+        assert len(question.demonstrations) == min(3, place)
+    full = replay.full_run("bm25", 3, (0, 1))
+    for question in replay.asked_before(full):
+        assert question.text not in {shown.text for shown in question.demonstrations}
+
+
+# The tables before the plots.
+
+
+def test_without_matplotlib_there_are_tables_and_a_word_about_plots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    outcome = CliRunner().invoke(
+        cli.app,
+        ["simulate", "--demo", "--strategies", "coverage", "--budgets", "10%,20%", "--out", str(tmp_path)],
+        env={"COLUMNS": "200"},
+    )
+    assert outcome.exit_code == 0, outcome.output
+    assert "no plots: matplotlib is not installed" in outcome.output
+    made = {path.name for path in tmp_path.iterdir()}
+    assert {"results.csv", "summary.csv", "needed.csv", "report.md", "report.html"} <= made
+    assert not {name for name in made if name.endswith(".png")}
+    assert "![" not in (tmp_path / "report.md").read_text()
 
 
 # The cache in a file.

@@ -43,7 +43,7 @@ class Noting:
         self.asked: list[tuple[list[Document], list[Question]]] = []
 
     def extract(self, corpus, questions, on_done):  # type: ignore[no-untyped-def]
-        self.asked.append((list(corpus), list(questions)))
+        self.asked.append((list(corpus.documents), list(questions)))
         return Copying().extract(corpus, questions, on_done)
 
 
