@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from allabel_core.errors import AllabelError
 
@@ -139,7 +139,7 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
     doubts = model_doubts(tools, project_id, list(pool), set(annotated), settings)
     left = budget_without(settings, texts, audit)
     queue = tools.ranker.rank(project_id, pool, chosen, left, settings, doubts)
-    queue = with_audit(queue, annotated, audit)
+    queue = with_audit(queue, annotated, audit, _found(tools, project_id, annotated, audit))
     store.set_facts(project_id, rank_seconds=round(time.monotonic() - started, 3))
     if settings.budget_unit == "tokens":
         # People count tasks: as many as the tokens pay for.
@@ -156,6 +156,17 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
     store.set_facts(project_id, tasks=len(texts), annotated=len(annotated), budget=budget)
     store.count(project_id, "rankings")
     return queue
+
+
+def _found(tools: Tools, project_id: int, annotated: Sequence[int], audit: Sequence[int]) -> int:
+    """How many annotations there were when the project was first ranked."""
+    known = tools.store.fact(project_id, "found_annotated")
+    if known is not None:
+        return int(known)
+    # Where some are audited, the project was ranked before, by a store that is lost.
+    found = 0 if set(audit) & set(annotated) else len(annotated)
+    tools.store.set_facts(project_id, found_annotated=found)
+    return found
 
 
 def queue_state(tools: Tools, project_id: int) -> str:

@@ -15,6 +15,7 @@ from backend.demo.projects import DemoState, ensure_project, gold_by_task, label
 from backend.demo.screen import Screen
 from backend.errors import LabelStudioNotFoundError
 from backend.labeling.label_config import parse_label_config
+from backend.labeling.results import document_from_annotation
 from backend.ports import Task
 
 
@@ -44,10 +45,15 @@ def test_the_project_is_made_once_and_kept(tmp_path):
     assert len(client.projects[1]) == len(data.tasks)
 
 
-def test_gold_is_not_imported_and_is_found_again_by_text(tmp_path):
+def test_five_texts_come_annotated_and_other_gold_is_found_again_by_text(tmp_path):
     client, data = Client(), read_data(None)
     ensure_project(client, DemoState.load(tmp_path), data, silent)
-    assert all(task.keys() == {"data"} for task in client.projects[1])
+    interface = parse_label_config(data.label_config)
+    for imported, task in zip(client.projects[1][:5], data.tasks, strict=False):
+        [annotation] = imported["annotations"]
+        text = task.data["text"]
+        assert document_from_annotation(interface, text, annotation["result"]) == task.gold
+    assert all(task.keys() == {"data"} for task in client.projects[1][5:])
     found = gold_by_task(client, 1, data)
     assert len(found) == len(data.tasks)
     assert found[103] == data.tasks[3].gold

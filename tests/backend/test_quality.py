@@ -78,7 +78,7 @@ def test_the_audit_stands_in_the_queue_and_the_others_keep_the_methods_order(
     assert len(audit) == 6
     queue = store.queue(PROJECT)
     assert [entry.task_id for entry in queue if entry.stage == "audit"] == audit
-    assert [place for place, entry in enumerate(queue) if entry.stage == "audit"] == [2, 7, 12, 17, 22, 27]
+    assert [place for place, entry in enumerate(queue) if entry.stage == "audit"] == [11, 15, 18, 21, 25, 28]
     others = [task_id for task_id in TASKS if task_id not in audit]
     order = select([TASKS[task_id]["text"] for task_id in others], 24).order
     assert [entry.task_id for entry in queue if entry.stage != "audit"] == [others[i] for i in order]
@@ -88,17 +88,30 @@ def test_the_queue_is_annotated_in_order_and_nothing_behind_it_moves(
     tools: Tools, store: Store, label_studio: AnyLabelStudio
 ) -> None:
     before = [entry.task_id for entry in store.queue(PROJECT)]
-    assert annotate(tools, label_studio, 9) == before[:9]
-    assert [entry.task_id for entry in store.queue(PROJECT)] == before[9:]
+    assert annotate(tools, label_studio, 16) == before[:16]
+    assert [entry.task_id for entry in store.queue(PROJECT)] == before[16:]
     stages = {stage.name: stage for stage in report(tools, PROJECT).stages}
     assert stages["audit"].done == 2
     assert stages["diversity"].done == 5
     assert sum(stage.done + stage.in_window + stage.to_come for stage in stages.values()) == 30
 
 
+def test_what_was_annotated_before_does_not_count_as_the_first_tasks(
+    store: Store, label_studio: AnyLabelStudio
+) -> None:
+    for task_id in list(TASKS)[:5]:
+        label_studio.annotate(task_id, gold(label_studio, TASKS[task_id]["text"], *right(task_id)))
+    tools = connected(make_tools(store, label_studio, FullModel(spot_fruits), budget="30", audit=0.2))
+    assert [entry.stage == "audit" for entry in store.queue(PROJECT)[:12]] == [False] * 11 + [True]
+    before = store.queue(PROJECT)
+    assert annotate(tools, label_studio, 3) == [entry.task_id for entry in before[:3]]
+    assert store.queue(PROJECT) == before[3:]
+
+
 def test_an_audited_task_is_asked_about_and_shows_nothing(
     tools: Tools, store: Store, label_studio: AnyLabelStudio
 ) -> None:
+    annotate(tools, label_studio, 8)
     audited = store.audit(PROJECT)[0]
     assert store.suggestions(PROJECT, [audited])[audited].result
     assert label_studio.shown(audited) == []
@@ -163,7 +176,7 @@ def test_what_label_studio_noted_counts_not_what_is_published_later(
 
 
 def test_the_audit_outlives_the_store(tools: Tools, store: Store, label_studio: AnyLabelStudio) -> None:
-    annotate(tools, label_studio, 14)
+    annotate(tools, label_studio, 20)
     before = report(tools, PROJECT).quality
     assert before.blind is not None
     assert len(label_studio.versions_of_tasks()[AUDIT_VERSION]) == before.blind.tasks == 3
