@@ -170,6 +170,7 @@ class FakeLabelStudio:
 
     def connect_backend(self, project_id: int, **options: Any) -> None:
         self._called("connect_backend")
+        self.extra_params = options["extra_params"]
 
     def secure_webhook(self, project_id: int, *, url: str, headers: dict[str, str]) -> bool:
         self._called("secure_webhook")

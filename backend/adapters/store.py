@@ -208,9 +208,10 @@ class Store(StoredBoard, StoredFigures, StoredQuality):
         """How often this was called for the name, within so many seconds of the first time."""
         key = f"allabel:tries:{name}"
         with self.redis.pipeline() as pipe:
+            # EXPIRE with NX would be shorter, and needs Redis 7.
+            pipe.set(key, 0, nx=True, px=int(seconds * 1000))
             pipe.incr(key)
-            pipe.pexpire(key, int(seconds * 1000), nx=True)
-            return int(pipe.execute()[0])
+            return int(pipe.execute()[1])
 
     def forget_tries(self, name: str) -> None:
         self.redis.delete(f"allabel:tries:{name}")

@@ -9,11 +9,14 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from ..security import BasicAuth
 from ..settings import Settings
+from ..usecases.advice import STEP
+from ..usecases.budget import raise_budget
 from ..usecases.consistency import inconsistencies
 from ..usecases.corpus_map import map_counts, stored_map
 from ..usecases.explain import excerpt, explain_queue, explain_task
 from ..usecases.figures import ProjectSummary
-from ..usecases.finish import finish
+from ..usecases.finish import cancel_finishing, finish
+from ..usecases.forecast import finish_forecast
 from ..usecases.report import report, summaries, summary
 from ..usecases.review import review_list
 from ..usecases.tools import Tools
@@ -35,7 +38,7 @@ def page_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRouter:
     router = APIRouter(route_class=PageRoute, include_in_schema=False)
     _add_signing_in(router, tools, access)
     _add_pages(router, tools, access)
-    _add_buttons(router, tools, access)
+    _add_buttons(router, tools, access, settings.basic_auth)
     return router
 
 
@@ -137,10 +140,11 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
     @router.get("/projects/{project_id}/finish")
     def before_finishing(project_id: Number, visit: Visit = visitor) -> Response:
         _require(tools, project_id)
-        return visit.page("finish.html", project=report(tools, project_id))
+        found = report(tools, project_id)
+        return visit.page("finish.html", project=found, forecast=finish_forecast(found))
 
 
-def _add_buttons(router: APIRouter, tools: Tools, access: Access) -> None:
+def _add_buttons(router: APIRouter, tools: Tools, access: Access, auth: tuple[str, str] | None) -> None:
     allowed = [Depends(access.visitor), Depends(access.form)]
 
     @router.post("/projects/{project_id}/rerank", dependencies=allowed)
@@ -153,6 +157,18 @@ def _add_buttons(router: APIRouter, tools: Tools, access: Access) -> None:
     def label_the_rest(project_id: Number) -> Response:
         _require(tools, project_id)
         finish(tools, project_id)
+        return RedirectResponse(f"/projects/{project_id}", SEE_OTHER)
+
+    @router.post("/projects/{project_id}/finish/cancel", dependencies=allowed)
+    def leave_off(project_id: Number) -> Response:
+        _require(tools, project_id)
+        cancel_finishing(tools, project_id)
+        return RedirectResponse(f"/projects/{project_id}", SEE_OTHER)
+
+    @router.post("/projects/{project_id}/budget/raise", dependencies=allowed)
+    def twenty_more(project_id: Number) -> Response:
+        _require(tools, project_id)
+        raise_budget(tools, project_id, STEP, auth)
         return RedirectResponse(f"/projects/{project_id}", SEE_OTHER)
 
 

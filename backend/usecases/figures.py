@@ -54,7 +54,8 @@ class Quality:
     """Pre-annotations as they were before a person saw them, against what was submitted.
 
     ``assisted``: of tasks whose suggestion the annotator saw. ``blind``: of the audit, whose annotators
-    saw none. ``difference``: assisted minus blind F1. ``labels`` and ``curve`` are of the assisted tasks.
+    saw none. ``difference``: assisted minus blind F1, None below ten tasks of either. ``labels`` and
+    ``curve`` are of the assisted tasks.
     ``untouched_share``: of the suggestions that had any span, those submitted without a change.
     ``edits_per_task``: spans added, removed, moved or relabelled. ``seconds_per_task``: the median of
     Label Studio's lead_time, and ``seconds_per_blind_task`` that of the blind tasks.
@@ -76,7 +77,8 @@ class Advice:
     """Whether to go on. ``gain``: F1 that the next ``annotations`` are expected to add; ``minutes`` of
     people and ``tokens`` of the model that they take. ``expected_f1``: of the texts that nobody will
     annotate, known from ``basis``: the "blind audit", or the "assisted" tasks, whose figures flatter.
-    ``verdict``: "too_early", "go_on" or "stop"."""
+    ``verdict``: "too_early", "go_on" or "stop". ``next``: what to do now, "annotate", "raise" the budget,
+    "finish", "review", "export", or "import" texts."""
 
     verdict: str = "too_early"
     sentence: str = ""
@@ -86,6 +88,7 @@ class Advice:
     tokens: int | None = None
     expected_f1: Estimate | None = None
     basis: str = ""
+    next: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +112,22 @@ class StageProgress:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """``money`` in the price table's currency, None without one."""
+    """``money`` in the price table's currency, None without one; ``seconds`` that all workers take over it,
+    None where none has asked the model yet."""
 
     what: str
     calls: int
     prompt_tokens: int
     completion_tokens: int
     money: float | None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SpendingReport:
-    """What the model calls came to, and what is still to come; ``cost`` is None without a price table."""
+    """What the model calls came to, and what is still to come; ``cost`` is None without a price table.
+
+    ``finish_now``: what labelling the rest would take at this moment, None without a model."""
 
     calls: int
     prompt_tokens: int
@@ -128,6 +135,7 @@ class SpendingReport:
     cached_tokens: int
     cost: float | None
     to_finish: list[Cost] = field(default_factory=list)
+    finish_now: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +151,8 @@ class JobProgress:
 @dataclass(frozen=True, slots=True)
 class ProjectSummary:
     """A connected project. ``state``: connected, reading, ranking, suggesting, ready, budget_used,
-    finishing, finished, capped or degraded; ``problem``: why; ``remedy``: what to do."""
+    finishing, finished, capped or degraded; ``problem``: why; ``remedy``: what to do. ``next``: see
+    ``Advice``."""
 
     id: int
     title: str
@@ -154,6 +163,7 @@ class ProjectSummary:
     budget: int
     tasks: int
     label_studio_url: str
+    next: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +201,11 @@ class ProjectReport:
     unusable_tasks: int
     unusable_reason: str
     scarce_labels: dict[str, int]
+
+    @property
+    def next(self) -> str:
+        """What to do now: see ``Advice``."""
+        return self.advice.next
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def summary(tools: Tools, project_id: int) -> ProjectSummary:
         budget=int(facts.get("budget", 0)),
         tasks=int(facts.get("tasks", 0)),
         label_studio_url=project_url(tools, project_id),
+        next=stored_insight(tools, project_id).advice.next,
     )
 
 
@@ -96,6 +97,7 @@ def _spending(tools: Tools, project_id: int, insight: Insight) -> SpendingReport
         cached_tokens=spent.cached_tokens,
         cost=spent.cost if priced else None,
         to_finish=insight.to_finish,
+        finish_now=insight.finish_now,
     )
 
 

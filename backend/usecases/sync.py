@@ -23,6 +23,7 @@ from .pool import update_texts
 from .publish import is_served, publish
 from .ranking import reading_budget
 from .remedies import note_problem
+from .report import stored_insight
 from .tools import Tools
 from .witness import witness
 
@@ -114,7 +115,7 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     look(tools, project_id, interface, corpus, queue)
     state = queue_state(tools, project_id)
     store.set_facts(project_id, state=state, problem="", skipped=len(corpus.skipped))
-    describe_progress(tools, project)
+    describe_progress(tools, project, stored_insight(tools, project_id).advice)
 
 
 def _same_task(facts: Mapping[str, str], project: Project) -> bool:

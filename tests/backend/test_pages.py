@@ -255,7 +255,40 @@ def test_labelling_the_rest_asks_first(client: TestClient, store: Store) -> None
     assert store.fact(PROJECT, "finishing") == "1"
 
 
-@pytest.mark.parametrize("path", ["/projects/1/rerank", "/projects/1/finish", "/logout"])
+def test_labelling_the_rest_can_be_left_off(client: TestClient, store: Store) -> None:
+    page = client.get("/projects/1")
+    client.post("/projects/1/finish", data={"token": token(page)})
+    store.set_facts(PROJECT, state="finishing")
+    page = client.get("/projects/1")
+    assert page.text.count("Leave off labelling") == 2
+    assert "Label the rest …" not in page.text
+    answer = client.post("/projects/1/finish/cancel", data={"token": token(page)})
+    assert answer.headers["location"] == "/projects/1"
+    assert not store.fact(PROJECT, "finishing")
+
+
+def test_twenty_more_raises_the_budget_there_and_then(client: TestClient, store: Store) -> None:
+    store.set_facts(PROJECT, tasks=100, budget=10, annotated=12)
+    form = {"token": token(client.get("/projects/1"))}
+    answer = client.post("/projects/1/budget/raise", data=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/projects/1")
+    assert store.settings(PROJECT).budget == "32"
+    assert "tasks" in store.dirty(PROJECT)[0]
+    store.set_facts(PROJECT, budget=100)
+    refused = client.post("/projects/1/budget/raise", data=form)
+    assert "All 100 texts are annotated or in the budget already." in refused.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/projects/1/rerank",
+        "/projects/1/finish",
+        "/projects/1/finish/cancel",
+        "/projects/1/budget/raise",
+        "/logout",
+    ],
+)
 def test_forms_of_others_do_nothing(client: TestClient, tools: Tools, store: Store, path: str) -> None:
     page = client.get("/projects/1")
     with visitor(tools) as other:

@@ -154,8 +154,7 @@ def test_the_figures_are_those_of_what_was_suggested_before(
         )
         assert score.tasks == len(task_ids)
         assert score.low <= score.f1 <= score.high
-    assert quality.difference is not None
-    assert quality.difference.value == pytest.approx(quality.assisted.f1 - quality.blind.f1)  # type: ignore[union-attr]
+    assert quality.difference is None, "five blind texts are too few to compare"
     assert {label.label: label.recall for label in quality.labels} == {"Fruit": 1.0, "Animal": 0.0}
     assert quality.seconds_per_task == 1.0
 
