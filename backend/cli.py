@@ -282,7 +282,8 @@ def reset(
     if not yes:
         question = f"Remove the connection, the webhook, the queue and the suggestions of project {project}?"
         typer.confirm(question, abort=True)
-    reset_project(tools, project)
+    with out.status("Waiting for the workers to end what they are at, then undoing it ..."):
+        reset_project(tools, project)
     out.print(f"Project {project} is as it was before. Connect it again: allabel connect {project}")
 
 

@@ -27,6 +27,7 @@ from .pulse import Pulse
 from .settings import Settings, read_settings
 from .telemetry import watched_job
 from .usecases.reconcile import RECONCILE, reconcile
+from .usecases.reset import resetting
 from .usecases.suggest import suggest
 from .usecases.sync import sync
 from .usecases.tools import Tools
@@ -87,8 +88,12 @@ def _run(kind: str, work: Callable[[Tools, int], object], project_id: int) -> No
     tools.store.require_schema()
     tools.store.release(_queued(kind, project_id))
     job = get_current_job()
-    with watched_job(tools.meter, kind, project_id, job.id if job else None):
-        work(tools, project_id)
+    with tools.store.at_work(project_id):
+        # Seen after the job has shown itself, so that a reset waits for it or keeps it from beginning.
+        if tools.store.locked(resetting(project_id)) or not tools.store.knows(project_id):
+            return
+        with watched_job(tools.meter, kind, project_id, job.id if job else None):
+            work(tools, project_id)
 
 
 def _note_progress(doing: str, done: int, total: int) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import cast
+from uuid import uuid4
 
 from redis import Redis
+
+from .renewal import renewed
 
 FIGURES = "allabel:figures"
 WORKERS = "allabel:workers"
 BEAT_LASTS = 10.0
 """Seconds after which a worker that said nothing is taken for dead."""
+AT_WORK_SECONDS = 15.0
+"""Seconds after which a job whose worker has died no longer counts."""
 
 
 class StoredFigures:
@@ -44,6 +50,27 @@ class StoredFigures:
 
     def workers_alive(self) -> int:
         return self.redis.zcount(WORKERS, self.now() - BEAT_LASTS, "+inf")
+
+    @contextmanager
+    def at_work(self, project_id: int) -> Iterator[None]:
+        """Others see for as long as the block lasts that a job is at the project; soon not, if it dies."""
+        key, job = f"allabel:at-work:{project_id}", uuid4().hex
+
+        def renew() -> None:
+            self.redis.zadd(key, {job: self._now() + AT_WORK_SECONDS})
+
+        renew()
+        try:
+            with renewed(renew, every=AT_WORK_SECONDS / 3, name=f"at work on {project_id}"):
+                yield
+        finally:
+            self.redis.zrem(key, job)
+
+    def jobs_at_work(self, project_id: int) -> int:
+        """How many jobs are at the project now."""
+        key = f"allabel:at-work:{project_id}"
+        self.redis.zremrangebyscore(key, "-inf", self._now())
+        return self.redis.zcard(key)
 
     def waiting_seconds(self, project_id: int) -> float:
         """How long the first change that no sync has taken in has been waiting; 0 where there is none."""
