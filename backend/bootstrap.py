@@ -17,6 +17,7 @@ from .adapters.store import Store
 from .errors import SettingsError
 from .ports import LanguageModel, ProjectSettings
 from .settings import Settings, require_label_studio
+from .usecases.connect import with_params
 from .usecases.encoder import Encoder
 from .usecases.ranking import Ranker
 from .usecases.tools import Tools
@@ -55,14 +56,7 @@ def build_tools(settings: Settings) -> Tools:
         ranker=Ranker(settings.dask_scheduler, encoder),
         encoder=encoder,
         templates=read_templates(settings),
-        defaults=ProjectSettings(
-            budget=settings.budget,
-            strategy=settings.strategy,
-            similarity=settings.similarity,
-            k=settings.demonstrations,
-            window=settings.window,
-            audit=settings.audit_share,
-        ),
+        defaults=_defaults(settings),
         backend_url=settings.own_url,
         webhook_secret=webhook_secret(settings),
         chunk=settings.openai_concurrency,
@@ -70,6 +64,25 @@ def build_tools(settings: Settings) -> Tools:
         public_url=settings.public_url or settings.own_url,
         label_studio_url=settings.label_studio_public_url or settings.label_studio_url,
     )
+
+
+def _defaults(settings: Settings) -> ProjectSettings:
+    """Of every project that chooses nothing else."""
+    made = ProjectSettings(
+        similarity=settings.similarity,
+        k=settings.demonstrations,
+        window=settings.window,
+        audit=settings.audit_share,
+    )
+    for variable, name, value in (
+        ("BUDGET", "budget", settings.budget),
+        ("STRATEGY", "strategy", settings.strategy),
+    ):
+        try:
+            made = with_params(made, {name: value})
+        except InvalidInputError as error:
+            raise SettingsError(f"Wrong settings: {variable}: {error}") from error
+    return made
 
 
 def build_label_studio(settings: Settings) -> LabelStudioClient:

@@ -30,6 +30,7 @@ from .dashboard import Fitted, dashboard
 from .logs import configure_logging
 from .settings import Settings, read_settings
 from .simulate.command import simulate
+from .starting import require_port, require_services
 from .usecases.connect import connect as connect_project
 from .usecases.connect import project_page
 from .usecases.estimate import estimate as estimate_project
@@ -111,7 +112,10 @@ def serve() -> None:
             settings.host,
             settings.port,
         )
-    build_tools(settings).store.migrate()
+    require_port(settings)
+    tools = build_tools(settings)
+    require_services(tools)
+    tools.store.migrate()
     run_server(settings)
 
 
@@ -134,6 +138,7 @@ def worker(
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     settings = read_settings()
     configure_logging(settings, err)
+    require_services(build_tools(settings))
     run_worker(settings)
 
 

@@ -22,7 +22,8 @@ AT_WORK_SECONDS = 15.0
 class StoredFigures:
     """Times are those of Redis, since processes may disagree."""
 
-    redis: Redis
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
 
     def now(self) -> float:
         """Seconds since 1970."""
@@ -48,8 +49,16 @@ class StoredFigures:
             pipe.zremrangebyscore(WORKERS, "-inf", now - 60 * BEAT_LASTS)
             pipe.execute()
 
+    def workers(self) -> list[str]:
+        """The workers alive, as HOST:PID: those that gave a sign of life within the last ten seconds.
+
+        Pages, doctor, readiness, metrics and the container's health check all go by this.
+        """
+        alive = cast(list[bytes], self.redis.zrangebyscore(WORKERS, self.now() - BEAT_LASTS, "+inf"))
+        return [worker.decode() for worker in alive]
+
     def workers_alive(self) -> int:
-        return self.redis.zcount(WORKERS, self.now() - BEAT_LASTS, "+inf")
+        return len(self.workers())
 
     @contextmanager
     def at_work(self, project_id: int) -> Iterator[None]:
@@ -57,7 +66,7 @@ class StoredFigures:
         key, job = f"allabel:at-work:{project_id}", uuid4().hex
 
         def renew() -> None:
-            self.redis.zadd(key, {job: self._now() + AT_WORK_SECONDS})
+            self.redis.zadd(key, {job: self.now() + AT_WORK_SECONDS})
 
         renew()
         try:
@@ -69,7 +78,7 @@ class StoredFigures:
     def jobs_at_work(self, project_id: int) -> int:
         """How many jobs are at the project now."""
         key = f"allabel:at-work:{project_id}"
-        self.redis.zremrangebyscore(key, "-inf", self._now())
+        self.redis.zremrangebyscore(key, "-inf", self.now())
         return self.redis.zcard(key)
 
     def waiting_seconds(self, project_id: int) -> float:

@@ -265,7 +265,12 @@ def _connect(demo: Demo) -> None:
 
 
 def _require_ports(options: Options) -> None:
-    """Before anything is started: the two ports that people see must be free."""
+    """Before anything is started: the two ports that people see must be free, and two."""
+    if options.port == options.label_studio_port:
+        raise ServiceError(
+            f"Backend and Label Studio cannot share port {options.port}; choose another one with "
+            f"{BackendServer.port_option} or {LabelStudioServer.port_option}."
+        )
     require_free_port(options.label_studio_port, LabelStudioServer.name, LabelStudioServer.port_option)
     require_free_port(options.port, BackendServer.name, BackendServer.port_option)
 

@@ -292,7 +292,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Inconsistency:
-    """The same words in the same kind of context, labelled differently. ``kind``: "over time", or
+    """The same words, labelled differently. ``kind``: "over time", or
     "between annotators"; ``similarity`` of both contexts in [0, 1]."""
 
     words: str
