@@ -12,6 +12,7 @@ from .bootstrap import build_tools
 from .contract import contract_routes
 from .limits import RequestLimits
 from .monitoring import monitoring_routes
+from .pages.errors import unknown_addresses
 from .pages.rendering import STATIC, Assets
 from .pages.routes import page_routes
 from .problems import RESPONSES, handle_errors
@@ -44,6 +45,7 @@ def create_app(settings: Settings, tools: Tools | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     handle_errors(app)
+    unknown_addresses(app)
     app.include_router(contract_routes(settings, kit, auth))
 
     app.include_router(monitoring_routes(kit), dependencies=guarded)

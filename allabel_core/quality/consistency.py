@@ -48,9 +48,10 @@ def contradictions(
 ) -> list[Contradiction]:
     """Of every wording and pair of labels the two occurrences in the most similar contexts.
 
-    Two labels contradict each other whatever the contexts, and also within one document. An unmarked occurrence counts as one without a label, unless the document marks the same words
-    elsewhere (people often mark the first mention only) or a longer span around it. A context is the
-    four words on either side; a word weighs the more, the fewer documents have it.
+    Two labels contradict each other whatever the contexts, and also within one document. An unmarked
+    occurrence counts as one without a label, unless the document marks the same words elsewhere (people
+    often mark the first mention only) or a longer span around it. A context is the four words on either
+    side; a word weighs the more, the fewer documents have it.
 
     :param least_similar: how alike the contexts of a marked and an unmarked occurrence must be.
     :param documents: in the order of annotation; the same text twice, where two people annotated it.

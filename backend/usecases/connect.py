@@ -29,9 +29,10 @@ def register(tools: Tools, project_id: int, *, backend_url: str, extra_params: M
     :raises InvalidInputError: an extra parameter that we do not know or cannot use.
     """
     store = tools.store
-    new = store.add_project(project_id)
-    before = store.settings(project_id) if not new else tools.defaults
+    before = store.settings(project_id) if store.knows(project_id) else tools.defaults
+    # What cannot be used leaves no trace, so that no worker takes the project up.
     settings = with_params(before, extra_params)
+    new = store.add_project(project_id)
     if new or settings != before:
         store.save_settings(project_id, settings)
     moved = bool(backend_url) and store.fact(project_id, "backend_url") != backend_url

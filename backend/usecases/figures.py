@@ -167,6 +167,16 @@ class ProjectSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedConnection:
+    """A project that Label Studio wanted to connect us to, last at ``at`` (since 1970), and why not."""
+
+    project_id: int
+    at: float
+    reason: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectReport:
     """Where a project stands. ``published``: tasks served now, as ``version``. ``answers``: of the model,
     read so far; ``unreadable``: those of them not (wholly) in the form asked for, and ``rejected``:
@@ -209,6 +219,23 @@ class ProjectReport:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkedSpan:
+    """An entity at its place in a text, in code points."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedText:
+    """A text, or its beginning, with its entities in reading order."""
+
+    text: str
+    spans: list[MarkedSpan] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class DemonstrationShown:
     """An annotated task that the model is shown. ``similarity``: to the task, None where not known."""
 
@@ -216,12 +243,14 @@ class DemonstrationShown:
     excerpt: str
     similarity: float | None
     url: str
+    marked: MarkedText = field(default_factory=lambda: MarkedText(""))
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedTask:
     """One of the next tasks. ``place`` counts from 1; ``reason``: why it is there; ``url``: into Label
-    Studio. ``similar_to``: the most similar task before it in the order of annotation."""
+    Studio. ``similar_to``: the most similar task before it in the order of annotation. ``demonstrations``:
+    the most similar first. ``suggested``: the text with what the annotator is shown, None without."""
 
     task_id: int
     place: int
@@ -231,6 +260,7 @@ class QueuedTask:
     similar_to: int | None
     demonstrations: list[DemonstrationShown]
     url: str
+    suggested: MarkedText | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +281,9 @@ class SpanChange:
 @dataclass(frozen=True, slots=True)
 class TaskReport:
     """One task. ``state``: annotated, skipped, queued, auto (labelled by the model) or rest. ``blind``:
-    of the audit, hence annotated without a suggestion; ``changes`` are then what it would have needed."""
+    of the audit, hence annotated without a suggestion; ``changes`` are then what it would have needed.
+    ``demonstrations``: the most similar first. ``suggested``: the text with its suggestion, None where there
+    is none to be seen. ``stage`` and ``reason``: why it stands in the queue, empty where it does not."""
 
     task_id: int
     state: str
@@ -261,6 +293,9 @@ class TaskReport:
     blind: bool
     demonstrations: list[DemonstrationShown]
     changes: list[SpanChange]
+    suggested: MarkedText | None = None
+    stage: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,3 +349,4 @@ class ReviewedTask:
     spans: int
     excerpt: str
     url: str
+    marked: MarkedText = field(default_factory=lambda: MarkedText(""))

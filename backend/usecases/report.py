@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ..ports import ProgressNote, Spending
 from .connect import project_page, project_url
-from .figures import JobProgress, ProjectReport, ProjectSummary, SpendingReport
+from .figures import JobProgress, ProjectReport, ProjectSummary, RefusedConnection, SpendingReport
 from .insight import INSIGHT_JSON, Insight
 from .tools import Tools
 from .trouble import trouble
@@ -20,6 +20,16 @@ BUSY = ("connected", "reading", "ranking", "suggesting", "finishing")
 def summaries(tools: Tools) -> list[ProjectSummary]:
     """Every connected project, in the order of their numbers."""
     return [summary(tools, project_id) for project_id in tools.store.projects()]
+
+
+def refused_connections(tools: Tools) -> list[RefusedConnection]:
+    """Those of the last week, not mended since; ``url``: the project's connections in Label Studio."""
+    return [
+        RefusedConnection(
+            project_id, at, reason, f"{tools.label_studio_url}/projects/{project_id}/settings/ml"
+        )
+        for project_id, (at, reason) in tools.store.refused().items()
+    ]
 
 
 def summary(tools: Tools, project_id: int) -> ProjectSummary:
