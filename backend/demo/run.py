@@ -25,7 +25,7 @@ from .autopilot import Autopilot
 from .processes import LOOPBACK, ServiceError, free_port, is_free, require_free_port
 from .product import BackendServer, Worker, product_environment, uses_own_endpoint
 from .projects import DemoData, DemoState, ensure_project, gold_by_task, read_data
-from .screen import Screen
+from .screen import Job, Screen
 from .services import LabelStudioServer, ModelServer, RedisServer
 from .waiting import wait_for_queue
 
@@ -221,10 +221,11 @@ def _start(options: Options, screen: Screen, stack: ExitStack) -> Demo:
     )
     model = None if uses_own_endpoint() else ModelServer(directory / "model", _kept_port(state, "model"))
     state.save()
-    for service in (redis, label_studio, *([model] if model else [])):
+    # Label Studio takes the longest by far, so it comes last, in the thread that Ctrl-C ends.
+    services = [(redis, 1.0), *([(model, 2.0)] if model else []), (label_studio, 10.0)]
+    for service, _ in services:
         stack.callback(service.stop)
-        with screen.step(service.name) as tell:
-            service.start(tell)
+    screen.side_by_side([Job(service.name, weight, service.start) for service, weight in services])
     settings = product_environment(port=options.port, redis=redis, label_studio=label_studio, model=model)
     _write_environment(directory / "env", settings)
     backend = BackendServer(directory / "backend", options.port, settings)

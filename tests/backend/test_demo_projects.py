@@ -2,17 +2,20 @@ import hashlib
 import io
 import json
 import sys
+import threading
+import time
 import types
 
 import pytest
 from rich.console import Console
 
 from backend.demo import label_studio_environment
+from backend.demo import screen as screen_module
 from backend.demo.embedded_model import EmbeddedModel
 from backend.demo.processes import ServiceError, silent
 from backend.demo.product import uses_own_endpoint
 from backend.demo.projects import DemoState, ensure_project, gold_by_task, label_config, read_data
-from backend.demo.screen import Screen
+from backend.demo.screen import Job, Screen
 from backend.errors import LabelStudioNotFoundError
 from backend.labeling.label_config import parse_label_config
 from backend.labeling.results import document_from_annotation
@@ -166,3 +169,40 @@ def test_without_a_terminal_news_are_lines_not_too_many():
         for number in range(100):
             tell(f"package {number}")
     assert out.getvalue().splitlines()[0].startswith("ok   Redis (0.")
+
+
+def test_jobs_run_side_by_side_under_one_bar(monkeypatch):
+    monkeypatch.setattr(screen_module, "SECONDS_BETWEEN_LINES", 0.0)
+    out = io.StringIO()
+    met = threading.Barrier(2, timeout=20)
+
+    def first(tell):
+        tell("Model is starting")
+        met.wait()
+
+    def last(tell):
+        met.wait()
+        tell("package 55 of about 110", 0.5)
+
+    Screen(Console(file=out, width=200)).side_by_side(
+        [Job("Model", 1.0, first), Job("Label Studio", 9.0, last)]
+    )
+    lines = out.getvalue().splitlines()
+    assert any("45%" in line or "55%" in line for line in lines)
+    assert any("Label Studio: package 55 of about 110" in line for line in lines)
+    assert lines[-1].startswith("ok   Model, Label Studio (")
+
+
+@pytest.mark.parametrize("failing", ["Model", "Label Studio"])
+def test_a_job_that_fails_ends_the_others(failing):
+    def fail(_):
+        raise ServiceError("It does not start.")
+
+    def wait(tell):
+        for _ in range(1000):
+            tell("waiting")
+            time.sleep(0.01)
+
+    jobs = [Job(name, 1.0, fail if name == failing else wait) for name in ("Model", "Label Studio")]
+    with pytest.raises(ServiceError, match="It does not start"):
+        Screen(Console(file=io.StringIO())).side_by_side(jobs)

@@ -84,7 +84,7 @@ def test_hostile_texts_are_shown_as_they_are(client: TestClient) -> None:
     queue = client.get("/projects/1/queue").text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; " in queue
     assert "<script>alert" not in queue
-    assert "=HYPERLINK(&#34;http://evil.example&#34;) apple" in queue
+    assert "=HYPERLINK(&#34;http://evil.example&#34;) " in queue
     assert "&lt;script&gt;" in client.get("/projects/1/tasks/1").text
 
 
