@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -19,6 +19,7 @@ LEAST_SIMILAR = 0.3
 """Of the contexts of words that are marked here and left out there; other contexts excuse that."""
 MOST_OCCURRENCES = 200
 """Of one wording under one label; the newest are compared."""
+MOST_UNMARKED = 3
 
 _WORD = re.compile(r"\w+")
 
@@ -156,3 +157,39 @@ class _Pool:
             (values / lengths[rows] if rows else values, (rows, columns)),
             shape=(len(occurrences), len(self._columns)),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LeftUnmarked:
+    """Words that are marked with ``label`` in ``marked`` documents, and in others nowhere: ``unmarked``, the
+    first occurrence in each of these."""
+
+    words: str
+    label: str
+    marked: int
+    unmarked: tuple[Occurrence, ...]
+
+
+def left_unmarked(
+    documents: Sequence[Document], *, least_marked: int = 2, least_unmarked: int = 3
+) -> list[LeftUnmarked]:
+    """Wordings that stand unmarked in many documents though others mark them; most documents first.
+
+    What counts as unmarked is as in ``contradictions``. Words that are unmarked in more than three
+    times as many documents as marked are left out: there the mark is more likely the exception.
+    """
+    pool = _Pool(documents)
+    found = []
+    for words in pool.wordings():
+        labels: Counter[str] = Counter()
+        first: dict[int, Occurrence] = {}
+        for occurrence in pool.occurrences(words):
+            if occurrence.label:
+                labels[occurrence.label] += 1
+            else:
+                first.setdefault(occurrence.document, occurrence)
+        marked = labels.total()
+        if marked >= least_marked and least_unmarked <= len(first) <= MOST_UNMARKED * marked:
+            label = max(sorted(labels), key=labels.__getitem__)
+            found.append(LeftUnmarked(words, label, marked, tuple(first.values())))
+    return sorted(found, key=lambda each: (-len(each.unmarked), each.words))

@@ -11,7 +11,7 @@ from ..security import BasicAuth
 from ..settings import Settings
 from ..usecases.advice import STEP
 from ..usecases.budget import raise_budget
-from ..usecases.consistency import inconsistencies
+from ..usecases.consistency import inconsistencies, unmarked_elsewhere
 from ..usecases.corpus_map import map_counts, stored_map
 from ..usecases.explain import excerpt, explain_queue, explain_task
 from ..usecases.figures import ProjectSummary
@@ -130,7 +130,8 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
     def consistency(project_id: Number, visit: Visit = visitor) -> Response:
         about = _about(tools, project_id)
         found = inconsistencies(tools, project_id, LISTED)
-        return visit.page("consistency.html", project=about, conflicts=found)
+        everywhere = unmarked_elsewhere(tools, project_id, LISTED)
+        return visit.page("consistency.html", project=about, conflicts=found, unmarked=everywhere)
 
     @router.get("/projects/{project_id}/review")
     def review(project_id: Number, visit: Visit = visitor) -> Response:

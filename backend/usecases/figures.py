@@ -338,6 +338,18 @@ class Inconsistency:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmarked:
+    """Words that are marked with ``label`` in ``marked`` texts and stand unmarked in ``texts`` others, of
+    which ``places`` are the first."""
+
+    words: str
+    label: str
+    marked: int
+    texts: int
+    places: list[Labelled]
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewedTask:
     """A task labelled by the model. ``expected_errors``: spans expected to be wrong or missing in it;
     ``chance_right``: that the whole answer is right."""

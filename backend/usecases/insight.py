@@ -16,7 +16,7 @@ from ..ports import QueueEntry
 from .advice import Standing, advise
 from .audit import STAGE as AUDIT
 from .calibration import calibration_error
-from .consistency import look_for_contradictions
+from .consistency import look_for_contradictions, look_for_unmarked
 from .corpus import Corpus
 from .corpus_map import draw_map
 from .estimate import estimate
@@ -80,6 +80,7 @@ def look(
     )
     store.save_computed(project_id, "insight", INSIGHT_JSON.dump_json(found))
     look_for_contradictions(tools, project_id, corpus)
+    look_for_unmarked(tools, project_id, corpus)
     look_for_errors(tools, project_id, compared)
     draw_map(tools, project_id, corpus, queue)
     store.set_facts(project_id, looked_at=now)

@@ -23,7 +23,7 @@ from backend.labeling.label_config import parse_label_config
 from backend.labeling.results import document_from_annotation
 from backend.ports import ModelFailure
 from backend.usecases.connect import register
-from backend.usecases.consistency import inconsistencies
+from backend.usecases.consistency import inconsistencies, unmarked_elsewhere
 from backend.usecases.events import Event, receive
 from backend.usecases.explain import explain_queue, explain_task
 from backend.usecases.figures import StageProgress
@@ -278,3 +278,30 @@ def test_after_finish_the_review_list_is_what_label_studio_serves(
     # Nothing is hidden any more, though the audit was not completed.
     left = set(store.suggestions(PROJECT, list(TASKS))) & {task.task_id for task in listed}
     assert all(label_studio.shown(t) == store.suggestions(PROJECT, [t])[t].result for t in left)
+
+
+def test_words_left_unmarked_in_many_texts_are_offered(tools: Tools, label_studio: AnyLabelStudio) -> None:
+    """Two people's worth of "apple", marked in some texts, left out in more."""
+    apples = [t for t in TASKS if "apple" in TASKS[t]["text"].split()]
+    for number, task_id in enumerate(apples[:6]):
+        marks = [("apple", "Fruit")] if number < 2 else []
+        label_studio.annotate(task_id, gold(label_studio, TASKS[task_id]["text"], *marks))
+    receive(tools, Event("ANNOTATIONS_CREATED", PROJECT))
+    settle(tools)
+    [found] = unmarked_elsewhere(tools, PROJECT, 10)
+    assert (found.words, found.label, found.marked, found.texts) == ("apple", "Fruit", 2, 4)
+    assert [place.task_id for place in found.places] == apples[2:6]
+    assert all(place.context[place.start : place.end] == "apple" for place in found.places)
+
+
+def test_what_the_model_left_unmarked_is_offered_once_it_has_labelled_the_rest(
+    store: Store, label_studio: AnyLabelStudio
+) -> None:
+    silent = FullModel(lambda prompt: entities())
+    tools = connected(make_tools(store, label_studio, silent, budget="20", audit=0.0))
+    annotate(tools, label_studio, 12)
+    finish(tools, PROJECT)
+    settle(tools)
+    found = {each.words: each for each in unmarked_elsewhere(tools, PROJECT, 100)}
+    assert found["apple"].label == "Fruit"
+    assert found["apple"].texts > 3

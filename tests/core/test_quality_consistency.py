@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allabel_core.quality.consistency import contradictions
+from allabel_core.quality.consistency import contradictions, left_unmarked
 from allabel_core.types import Document, Span
 
 
@@ -112,3 +112,19 @@ def test_told_pairs_differ_in_label_and_place(texts: list[tuple[list[str], str]]
 def test_a_pool_in_agreement_has_none() -> None:
     assert contradictions([marked("iron in the fire", ("iron", "Metal"))] * 5) == []
     assert contradictions([]) == []
+
+
+def test_words_that_stand_unmarked_in_many_texts() -> None:
+    marking = [marked(f"rinsed with THF in step {n}", ("THF", "Chemical")) for n in range(2)]
+    leaving = [marked(f"dry thf in step {n}, again THF") for n in range(4)]
+    [found] = left_unmarked([*marking, *leaving])
+    assert (found.words, found.label, found.marked) == ("thf", "Chemical", 2)
+    assert [(o.document, o.start, o.end) for o in found.unmarked] == [(n, 4, 7) for n in range(2, 6)]
+
+
+def test_words_whose_mark_is_the_exception_are_not_told() -> None:
+    marking = [marked(f"met in May {n}", ("May", "Date")) for n in range(2)]
+    assert left_unmarked([*marking, *[marked(f"it may rain {n}") for n in range(7)]]) == []
+    assert left_unmarked([*marking, *[marked(f"it may rain {n}") for n in range(2)]]) == []
+    assert left_unmarked([marking[0], *[marked(f"it may rain {n}") for n in range(3)]]) == []
+    assert left_unmarked([]) == []
