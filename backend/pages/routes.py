@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from ..security import BasicAuth
@@ -12,7 +12,7 @@ from ..settings import Settings
 from ..usecases.advice import STEP
 from ..usecases.budget import raise_budget
 from ..usecases.consistency import inconsistencies, unmarked_elsewhere
-from ..usecases.corpus_map import map_counts, stored_map
+from ..usecases.corpus_map import find_texts, map_counts, stored_map
 from ..usecases.explain import excerpt, explain_queue, explain_task
 from ..usecases.figures import ProjectSummary
 from ..usecases.finish import cancel_finishing, finish
@@ -26,6 +26,7 @@ from .sessions import COOKIE, Sessions
 from .words import TASK_STATES
 
 Number = Annotated[int, Path(gt=0, lt=2**53)]
+Words = Annotated[str, Query(min_length=2, max_length=200)]
 
 QUEUE_SHOWN = 25
 LISTED = 200
@@ -118,6 +119,11 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
     def points(project_id: Number, visit: Visit = visitor) -> Response:
         _require(tools, project_id)
         return Response(stored_map(tools, project_id), media_type="application/json")
+
+    @router.get("/projects/{project_id}/map/find")
+    def find(project_id: Number, words: Words, visit: Visit = visitor) -> Response:
+        _require(tools, project_id)
+        return JSONResponse({"tasks": find_texts(tools, project_id, words)})
 
     @router.get("/projects/{project_id}/map/points/{task_id}")
     def point(project_id: Number, task_id: Number, visit: Visit = visitor) -> Response:

@@ -26,6 +26,7 @@ from .analysis import (
 )
 from .plots import plot_closeness, plot_curves, plot_ks, plot_labels, plot_similarities
 from .records import Finished
+from .verdict import verdicts
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem}"
@@ -64,7 +65,7 @@ def write_report(out: Path, finished: Sequence[Finished], command: str) -> None:
     kept = [section for section in sections if section.rows]
     for section in kept:
         _write_table(out / f"{section.name}.csv", section)
-    introduction = _introduction(finished, command)
+    introduction = [*verdicts(cells), *_introduction(finished, command)]
     (out / "report.md").write_text(_markdown(introduction, kept), "utf-8")
     (out / "report.html").write_text(_html(out, introduction, kept), "utf-8")
 

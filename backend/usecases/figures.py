@@ -303,10 +303,14 @@ class CorpusMap:
     """Texts that stand near each other share rare words. ``computed``: whether the worker has drawn it yet.
 
     ``points``: (x, y, task id, state), x and y in [-1, 1]; state: annotated, skipped, queued, auto or rest.
+    ``regions``: (x, y, its characteristic words). ``quality``: how good a task's suggestion was, as F1, or
+    how probably it is all right, in [0, 1], by task id; only of tasks that have one.
     """
 
     computed: bool
     points: list[tuple[float, float, int, str]] = field(default_factory=list)
+    regions: list[tuple[float, float, str]] = field(default_factory=list)
+    quality: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def look(
     look_for_contradictions(tools, project_id, corpus)
     look_for_unmarked(tools, project_id, corpus)
     look_for_errors(tools, project_id, compared)
-    draw_map(tools, project_id, corpus, queue)
+    draw_map(tools, project_id, corpus, queue, compared)
     store.set_facts(project_id, looked_at=now)
 
 
