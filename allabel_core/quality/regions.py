@@ -15,6 +15,7 @@ SIDE = 3
 WORDS = 3
 LEAST_SHARE = 0.04
 LEAST_TEXTS = 5
+LEAST_LIFT = 1.5
 MOST_READ = 5_000
 
 
@@ -30,7 +31,8 @@ def name_regions(texts: Sequence[str], points: FloatArray, tokenizer: Tokenizer 
     """Regions of a grid of three by three that hold enough texts, those of the most texts first.
 
     A word is characteristic by how much larger its share of the region's texts is than of all texts;
-    only words of letters that a fifth of the region's texts have count. At most 5,000 texts are read.
+    only words of more than three letters count that a fifth of the region's texts have, and half as
+    often again as all texts. At most 5,000 texts are read.
 
     :param points: (n, 2) in [-1, 1], the places of the texts.
     """
@@ -38,7 +40,7 @@ def name_regions(texts: Sequence[str], points: FloatArray, tokenizer: Tokenizer 
     read, places = texts[::step], points[::step]
     if not len(read):
         return []
-    words = [{word for word in tokenizer(text) if word.isalpha() and len(word) > 2} for text in read]
+    words = [{word for word in tokenizer(text) if word.isalpha() and len(word) > 3} for text in read]
     everywhere = Counter(word for each in words for word in each)
     cells = np.clip(((places + 1) / 2 * SIDE).astype(int), 0, SIDE - 1)
     found = []
@@ -47,10 +49,13 @@ def name_regions(texts: Sequence[str], points: FloatArray, tokenizer: Tokenizer 
             continue
         inside = np.flatnonzero((cells == cell).all(axis=1))
         here = Counter(word for index in inside for word in words[index])
+        overall = {word: everywhere[word] / len(read) for word in here}
         excess = {
-            word: n / count - everywhere[word] / len(read) for word, n in here.items() if n >= count / 5
+            word: n / count - overall[word]
+            for word, n in here.items()
+            if n >= count / 5 and n / count >= LEAST_LIFT * overall[word]
         }
-        best = sorted((word for word in excess if excess[word] > 0), key=lambda w: (-excess[w], w))[:WORDS]
+        best = sorted(excess, key=lambda word: (-excess[word], word))[:WORDS]
         if best:
             x, y = places[inside].mean(axis=0)
             found.append(Region(round(float(x), 3), round(float(y), 3), tuple(best)))
