@@ -18,7 +18,7 @@ from .bootstrap import build_label_studio, build_model, build_tools, connect_red
 from .errors import LabelStudioNotFoundError
 from .ports import ConnectedBackend, LabelStudio
 from .settings import Settings, require_label_studio
-from .usecases.memory import SECRET_HEADER, TITLE, VERSION
+from .usecases.memory import SECRET_HEADER, TITLE, is_version
 from .usecases.tools import Tools
 from .usecases.trouble import trouble
 
@@ -165,7 +165,7 @@ def _connection(settings: Settings, label_studio: LabelStudio, project_id: int) 
 
 def _is_ours(backend: ConnectedBackend, own_url: str) -> bool:
     """By its address, or by the version that this backend tells Label Studio."""
-    if _plain(backend.url) == _plain(own_url) or VERSION.fullmatch(backend.version):
+    if _plain(backend.url) == _plain(own_url) or is_version(backend.version):
         return True
     return TITLE in (backend.version, backend.title)
 

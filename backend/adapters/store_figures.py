@@ -65,7 +65,7 @@ class StoredFigures:
 
     def note_refused(self, project_id: int, reason: str) -> None:
         """Label Studio wanted to connect us to this project, and we could not take it."""
-        value = json.dumps({"at": self._now(), "reason": reason})
+        value = json.dumps({"at": self.now(), "reason": reason})
         self.redis.hset(REFUSED, str(project_id), value)
 
     def forget_refused(self, project_id: int) -> None:
@@ -75,7 +75,7 @@ class StoredFigures:
         """By project when it was refused last (seconds since 1970) and why; of the last week."""
         raw = cast(dict[bytes, bytes], self.redis.hgetall(REFUSED))
         found = {int(key): json.loads(value) for key, value in raw.items()}
-        since = self._now() - REFUSED_SECONDS
+        since = self.now() - REFUSED_SECONDS
         return {key: (one["at"], one["reason"]) for key, one in sorted(found.items()) if one["at"] > since}
 
     @contextmanager

@@ -58,7 +58,7 @@ def look_for_unmarked(tools: Tools, project_id: int, corpus: Corpus) -> None:
     """Find and store words that stand unmarked in many texts, of people and of the model."""
     store = tools.store
     people = [(shown.task_id, shown.document) for shown in corpus.demonstrations]
-    labelled = [task_id for task_id in store.published(project_id) if task_id not in corpus.done][:MOST_READ]
+    labelled = [task_id for task_id in store.board(project_id) if task_id not in corpus.done][:MOST_READ]
     model: list[tuple[int, Document]] = []
     if store.fact(project_id, "finishing"):
         interface = parse_label_config(store.fact(project_id, "label_config") or "")

@@ -58,7 +58,7 @@ def draw_map(
 def _quality(tools: Tools, project_id: int, compared: Sequence[Compared]) -> dict[int, float]:
     """F1 of suggestions that people have corrected; of the others the chance that they are all right."""
     model = error_model(tools, project_id)
-    made = tools.store.suggestions(project_id, list(tools.store.published(project_id)))
+    made = tools.store.suggestions(project_id, list(tools.store.board(project_id)))
     found = {each.task_id: model.chance_right(confidences(each)) for each in made.values()}
     found |= {each.annotated.task_id: each.counts.f1 for each in compared}
     return {task_id: round(value, 2) for task_id, value in found.items()}

@@ -27,6 +27,8 @@ from .review import look_for_errors
 from .tools import Tools
 
 STAGES = ("diversity", "similarity", "uncertainty")
+LOOKED_AT = ("annotated_version", "rankings", "version", "publications")
+"""Facts of which one changes with whatever the figures are of."""
 STAGE_OF = {"coreset-warm": "coreset", "fast-votek": "votek"}
 """Of strategies whose only stage bears another name."""
 
@@ -60,7 +62,7 @@ def look(
     """
     store = tools.store
     facts = store.facts(project_id)
-    now = " ".join(facts.get(name, "") for name in ("annotated_version", "rankings", "version"))
+    now = " ".join(facts.get(name, "") for name in LOOKED_AT)
     if facts.get("looked_at") == now:
         return
     settings = store.settings(project_id)

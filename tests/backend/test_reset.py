@@ -112,7 +112,7 @@ def test_reset_waits_for_what_runs_and_leaves_nothing_behind(
     job.join(20)
     undoing.join(20)
     assert label_studio.hooks == {}
-    assert label_studio.predictions == {}
+    assert label_studio.versions(PROJECT) == {}
     assert list(redis.scan_iter("allabel:project:*")) == []
     worker.sync_job(PROJECT)
     assert list(redis.scan_iter("allabel:project:*")) == []
