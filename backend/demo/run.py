@@ -197,7 +197,7 @@ Three things to try:
   2. Watch it learn: every few annotations the rest of the queue is ranked and pre-annotated anew.
      The project's page follows by itself; so does the tab 'ALLabel queue' in {project}/data;
      in another terminal: {command} status {self.project_id})
-  3. Let the model label the rest: when the budget is used up, the project's page says whether more is worth it;
+  3. Let the model label the rest: when the budget is used up, the project's page says if more is worth it;
      press '20 more' there, or 'Label the rest'; or 'Start Training' in {project}/settings/ml;
      or in another terminal: {command} finish {self.project_id})
 
