@@ -12,7 +12,8 @@ ARG TORCH_INDEX=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 RUN python3 -m venv --without-pip /opt/allabel
-COPY requirements-cluster.lock requirements-sbert.lock requirements-sbert.txt requirements.txt ./
+COPY requirements-build.lock requirements-cluster.lock requirements-sbert.lock requirements-sbert.txt requirements.txt ./
+RUN pip install --require-hashes -r requirements-build.lock
 RUN pip --python /opt/allabel/bin/python install --require-hashes -r requirements-cluster.lock
 # PyTorch's own build has other hashes than the lock file's.
 RUN if [ -n "$SBERT" ] && [ -n "$TORCH_INDEX" ]; then \
@@ -24,7 +25,9 @@ RUN if [ -n "$SBERT" ] && [ -n "$TORCH_INDEX" ]; then \
 COPY pyproject.toml README.md LICENSE ./
 COPY allabel_core allabel_core
 COPY backend backend
-RUN pip --python /opt/allabel/bin/python install --no-deps .
+# What builds the package is locked too; pip would otherwise fetch the newest.
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /build/wheels . \
+ && pip --python /opt/allabel/bin/python install --no-deps /build/wheels/*.whl
 # A library's tests are never imported; numpy's hold a few helpers that its own code does import.
 RUN find /opt/allabel -type d -name tests -not -path '*/numpy/_core/*' -prune -exec rm -rf {} + \
  && /opt/allabel/bin/allabel --help >/dev/null

@@ -64,7 +64,7 @@ docs-links: setup ## ask every address that the documentation names; needs the i
 	@$(BIN)/sphinx-build --quiet --builder linkcheck --doctree-dir build/doctrees docs build/links
 
 lock: setup ## requirements*.lock anew: all that is deployed, with hashes
-	@for extra in "" -cluster -sbert; do \
+	@for extra in "" -build -cluster -sbert; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" requirements$$extra.txt --output-file requirements$$extra.lock || exit 1; \
 	done

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from allabel_core.answer_lines import match_label, read_lines, render_lines
+from allabel_core.answer_block import Block
+from allabel_core.answer_json import read_json
+from allabel_core.answer_lines import read_lines, render_lines
+from allabel_core.answer_shapes import Entity
+from allabel_core.thoughts import without_thoughts
 from allabel_core.types import Document, Mention, Relation
 
 Form: TypeAlias = Literal["chat", "completion"]
 
 # An answer is read up to here; a longer one comes from a model that does not stop.
 MAX_ANSWER_CHARACTERS = 400_000
-# Each damaged item costs a fresh scan of the rest, so a list is given up after this many.
-_MAX_DAMAGED_ITEMS = 50
-
-_TEXT_KEYS = ("text", "words", "mention", "entity", "span", "name")
-_LABEL_KEYS = ("label", "type", "category", "class")
-_ENTITY_LIST = re.compile(r'"(?:entities|mentions|spans|annotations|results?)"\s*:\s*\[', re.IGNORECASE)
-_RELATION_LIST = re.compile(r'"(?:relations|links)"\s*:\s*\[', re.IGNORECASE)
-_BARE_LIST = re.compile(r"\[\s*(?=[\[{\]])")
-_BETWEEN_ITEMS = re.compile(r"[\s,]*")
-# Control characters inside strings are common in answers and harmless.
-_decoder = json.JSONDecoder(strict=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +42,7 @@ class ParsedAnswer:
     ``mentions`` by index. ``problem``: None, "empty", "not_json", "truncated" or "wrong_shape"; what
     could be read is kept all the same. ``unknown_labels``: mentions dropped because the project has
     no such label. ``malformed``: entities and links dropped because they could not be understood.
+    ``superseded``: mentions of an example or a draft that the answer proper does not repeat.
     """
 
     mentions: tuple[Mention, ...] = ()
@@ -57,6 +50,7 @@ class ParsedAnswer:
     problem: str | None = None
     unknown_labels: int = 0
     malformed: int = 0
+    superseded: int = 0
     places: tuple[tuple[int, int], ...] = ()
 
 
@@ -113,168 +107,37 @@ def render_answer(document: Document, labels: LabelSet, *, form: Form) -> str:
 
 def parse_answer(answer: str, labels: LabelSet, *, form: Form) -> ParsedAnswer:
     """Read a model's answer. Never raises, whatever the model said; see ``ParsedAnswer.problem``."""
-    answer = answer[:MAX_ANSWER_CHARACTERS]
-    reading = _Reading(labels)
-    if not answer.strip():
-        reading.problem = "empty"
-    elif form == "completion":
-        _read_lines(answer, reading)
-    else:
-        _read_json(answer, reading)
-    return reading.result()
+    given = answer[:MAX_ANSWER_CHARACTERS]
+    spoken = without_thoughts(given)
+    if not spoken.strip():
+        return ParsedAnswer(problem="truncated" if given.strip() else "empty")
+    if form == "completion":
+        return _parsed(_read_lines(spoken, labels), labels)
+    block, superseded = read_json(spoken, labels.labels)
+    return _parsed(block, labels, superseded)
 
 
-@dataclass(slots=True)
-class _Reading:
-    """The state of one reading. ``index_of_id``: what an entity calls itself -> index in ``mentions``."""
-
-    labels: LabelSet
-    mentions: list[Mention] = field(default_factory=list)
-    places: list[tuple[int, int]] = field(default_factory=list)
-    relations: list[Relation] = field(default_factory=list)
-    index_of_id: dict[str, int] = field(default_factory=dict)
-    items: int = 0
-    unknown_labels: int = 0
-    malformed: int = 0
-    problem: str | None = None
-
-    def result(self) -> ParsedAnswer:
-        return ParsedAnswer(
-            mentions=tuple(self.mentions),
-            relations=tuple(dict.fromkeys(self.relations)),
-            problem=self.problem,
-            unknown_labels=self.unknown_labels,
-            malformed=self.malformed,
-            places=tuple(self.places),
-        )
-
-    def add(
-        self, words: object, label: object, place: tuple[int, int], name: object = None, *, line: int = 0
-    ) -> None:
-        self.items += 1
-        if not isinstance(words, str) or not isinstance(label, str) or not words.strip():
-            self.malformed += 1
-            return
-        known = match_label(label, self.labels.labels)
-        if known is None:
-            self.unknown_labels += 1
-            return
-        self.index_of_id[str(self.items if name is None else name)] = len(self.mentions)
-        # A lone surrogate, which JSON can spell, could not be stored or sent anywhere.
-        self.mentions.append(Mention(words.encode("utf-8", "replace").decode("utf-8"), known, line))
-        self.places.append(place)
-
-    def add_item(self, item: object, place: tuple[int, int]) -> None:
-        """One entity in any of the shapes that models use: an object, or a pair of words and label."""
-        if isinstance(item, Mapping):
-            words, label = _first(item, _TEXT_KEYS), _first(item, _LABEL_KEYS)
-            self.add(words, label, place, item.get("id"))
-        elif isinstance(item, list) and len(item) == 2:
-            self.add(item[0], item[1], place)
-        else:
-            self.items += 1
-            self.malformed += 1
-
-    def add_link(self, item: object) -> None:
-        link = item if isinstance(item, Mapping) else {}
-        source, target = (self.index_of_id.get(str(link.get(end))) for end in ("from", "to"))
-        wanted = self.labels.relation_labels
-        name = link.get("label", "")
-        label = match_label(name, wanted) if isinstance(name, str) else None
-        if source is None or target is None or source == target or label is None:
-            self.malformed += 1
-        else:
-            self.relations.append(Relation(source, target, label))
+def _parsed(block: Block, labels: LabelSet, superseded: int = 0) -> ParsedAnswer:
+    relations = block.relations(labels.relation_labels)
+    return ParsedAnswer(
+        mentions=tuple(block.mentions),
+        relations=tuple(relations),
+        problem=block.problem,
+        unknown_labels=block.unknown_labels,
+        malformed=block.malformed,
+        superseded=superseded,
+        places=tuple(block.places),
+    )
 
 
-def _first(item: Mapping[str, Any], keys: Sequence[str]) -> object:
-    return next((item[key] for key in keys if key in item), None)
-
-
-def _read_json(answer: str, reading: _Reading) -> None:
-    # What a reasoning model thinks aloud may contain drafts of the answer.
-    start = answer.rfind("</think>") + 1
-    opening = _ENTITY_LIST.search(answer, start) or _BARE_LIST.search(answer, start)
-    first_object = answer.find("{", start)
-    if opening is None or (
-        first_object != -1 and opening.re is _BARE_LIST and first_object < opening.start()
-    ):
-        _read_object(answer, first_object, reading)
-        return
-    end = _read_list(answer, opening.end(), reading.add_item, reading)
-    links = _RELATION_LIST.search(answer, end) or _RELATION_LIST.search(answer, start)
-    if links and reading.labels.relation_labels:
-        _read_list(answer, links.end(), lambda item, place: reading.add_link(item), reading)
-    if reading.problem is None and reading.items and reading.malformed >= reading.items:
-        reading.problem = "wrong_shape"
-
-
-def _read_object(answer: str, position: int, reading: _Reading) -> None:
-    """An answer that is one object: a single entity, or {label: [words, ...]}, or nothing we know."""
-    if position == -1:
-        # A number, a string or a list of them: JSON, but no answer.
-        position = len(answer) - len(answer.lstrip())
-    decoded = _decode(answer, position)
-    if decoded is None:
-        reading.problem = "not_json"
-        return
-    value, end = decoded
-    place = (position, end)
-    if not isinstance(value, dict):
-        reading.problem = "wrong_shape"
-    elif any(key in value for key in _TEXT_KEYS) and any(key in value for key in _LABEL_KEYS):
-        reading.add_item(value, place)
-    elif value and all(isinstance(words, list) for words in value.values()):
-        for label, several in value.items():
-            for words in several:
-                reading.add(words, label, place)
-    else:
-        reading.problem = "wrong_shape"
-
-
-def _read_list(
-    answer: str, position: int, take: Callable[[object, tuple[int, int]], None], reading: _Reading
-) -> int:
-    """Hand every complete item of the list that opens before ``position`` to ``take``.
-
-    :returns: where the list ends; where it does not, the problem is "truncated".
-    """
-    damaged = 0
-    while damaged <= _MAX_DAMAGED_ITEMS:
-        gap = _BETWEEN_ITEMS.match(answer, position)
-        position = gap.end() if gap else position
-        if position >= len(answer):
-            break
-        if answer[position] == "]":
-            return position + 1
-        decoded = _decode(answer, position)
-        if decoded is not None:
-            take(decoded[0], (position, decoded[1]))
-            position = decoded[1]
-            continue
-        damaged += 1
-        following = answer.find("{", position + 1)
-        if following == -1:
-            break
-        position = following
-    reading.problem = "truncated"
-    return len(answer)
-
-
-def _decode(answer: str, position: int) -> tuple[object, int] | None:
-    try:
-        value, end = _decoder.raw_decode(answer, position)
-    except (ValueError, RecursionError):  # RecursionError: "[[[[..." without end
-        return None
-    return value, end
-
-
-def _read_lines(answer: str, reading: _Reading) -> None:
+def _read_lines(answer: str, labels: LabelSet) -> Block:
+    block = Block(labels.labels)
     last = None
-    for last in read_lines(answer, reading.labels.labels):
+    for last in read_lines(answer, labels.labels):
         if last.label is None:
-            reading.malformed += 1
+            block.malformed += 1
         else:
-            reading.add(last.words, last.label, last.place, line=last.line)
+            block.add(Entity(last.words, last.label), last.place, line=last.line)
     if last is not None and last.label is None:
-        reading.problem = "truncated" if reading.mentions else "wrong_shape"
+        block.problem = "truncated" if block.mentions else "wrong_shape"
+    return block

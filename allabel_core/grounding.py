@@ -41,7 +41,8 @@ class GroundedSpan:
     """A span and how sure its place is.
 
     ``quality``: 1 for a model's exact words standing as whole words, less for each concession.
-    ``method``: "exact", "folded" (case, white space, Unicode spelling) or "fuzzy". ``mention``: index
+    ``method``: "exact", "folded" (case, white space, Unicode spelling; accents, markup, what was put around
+    the words) or "fuzzy". ``mention``: index
     of the mention it came from.
     """
 
@@ -56,7 +57,8 @@ class Grounding:
     """Spans in reading order; ``relations`` refer to them by index.
 
     ``rejected``: mentions that are not shown, counted by reason: "empty", "not_found", "inside_word"
-    (only as part of a longer word), "repeated" (named more often than it occurs), "overlapping" (every
+    (only as part of a longer word), "ambiguous" (only words that differ among themselves, such as by their
+    accents, are like it), "repeated" (named more often than it occurs), "overlapping" (every
     occurrence lies across another span, and this project's spans do not overlap), "too_many".
     ``lost_relations``: links of which an end was rejected.
     """

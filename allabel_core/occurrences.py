@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from rapidfuzz import fuzz
 from allabel_core.alignment import Place
 from allabel_core.textmap import Fit, FoldedText, cuts_reference, fit, fold, joins
 
-Failure: TypeAlias = Literal["empty", "not_found", "inside_word"]
+Failure: TypeAlias = Literal["empty", "not_found", "inside_word", "ambiguous"]
 
 # Bounds that keep the work linear in the text, whatever the answer.
 _MAX_OCCURRENCES = 200_000
@@ -20,11 +21,23 @@ _MAX_FUZZY_CHARACTERS = 20_000_000
 _LONGEST_FUZZY = 300
 
 _QUALITY_FOLDED = 0.95
+_QUALITY_BARE = 0.9
+_QUALITY_TRIMMED = 0.9
 _QUALITY_FUZZY = 0.9
 _QUALITY_OF_FIT: Mapping[Fit, float] = MappingProxyType({"bounded": 1.0, "unit": 0.9, "inside": 0.6})
 # Shorter words resemble, and lie inside, too many others.
 _SHORTEST_FUZZY = 5
 _SHORTEST_INSIDE = 4
+_SHORTEST_BARE = 2
+# What JSON makes of a backslash and a letter that were meant as they stand.
+_UNESCAPED = str.maketrans({"\t": "\\t", "\b": "\\b", "\n": "\\n", "\f": "\\f", "\r": "\\r"})
+# What models put around words that the text has without it.
+_AROUND = " \t\r\n\"'“”„‟‘’‚«»‹›`*_.,;:!?…"
+_ARTICLE = re.compile(
+    r"\A(?:(?:the|an?|der|die|das|den|dem|des|ein(?:e[nmrs]?)?|les?|la|une?|du|el|los|las|un[ao]s?|il|lo|gli|de|het"
+    r"|een|os?|as|um|uma)\s+|[ld]['’])",
+    re.IGNORECASE,
+)
 # How far, in folded characters, a near match may be moved to meet word bounds.
 _MAX_SHIFT = 8
 
@@ -51,12 +64,20 @@ class OccurrenceFinder:
     def _folded(self) -> FoldedText:
         return FoldedText(self.text)
 
+    @cached_property
+    def _bare(self) -> FoldedText:
+        return FoldedText(self.text, bare=True)
+
     def find(self, words: str) -> Found:
         """Where the words occur, by the best kind of match that occurs at all.
 
-        Whole words, exact before folded; then a number or unit out of a glued pair (10|mL); then
-        nearly the same whole words; then the inside of a word.
+        Whole words, exact before folded; then a number or unit out of a glued pair (10|mL); then bare,
+        without accents and markup; then without what may have been put around them; then nearly the same
+        whole words; then the inside of a word.
         """
+        escaped = words.translate(_UNESCAPED)
+        if escaped != words and (meant := self.bounded(escaped.strip(), folded=False)):
+            return Found(meant)
         words = words.strip()
         folded = fold(words)
         if not folded:
@@ -68,6 +89,11 @@ class OccurrenceFinder:
         glued = self._matches(words, folded=True)
         if units := tuple(place for place, kind in glued if kind == "unit"):
             return Found(units)
+        bare = self._bare_matches(words)
+        if bare.places or bare.failure == "ambiguous":
+            return bare
+        if trimmed := self._trimmed(words):
+            return Found(trimmed)
         if near := self._near(folded):
             return Found(near)
         if glued and len(folded) >= _SHORTEST_INSIDE:
@@ -104,6 +130,37 @@ class OccurrenceFinder:
         for start in _positions(needle, text.folded, self._limit):
             if (stretch := text.place(start, start + len(needle))) is not None:
                 yield stretch
+
+    def _bare_matches(self, words: str) -> Found:
+        """Whole words alike but for accents, lookalikes and markup; refused where they differ."""
+        needle = fold(words, bare=True)
+        if len(needle) < _SHORTEST_BARE:
+            return Found()
+        stretches = [
+            stretch
+            for start in _positions(needle, self._bare.folded, self._limit)
+            if (stretch := self._bare.place(start, start + len(needle)))
+            and fit(self.text, *stretch) == "bounded"
+        ]
+        if len({fold(self.text[start:end]) for start, end in stretches}) > 1:
+            return Found(failure="ambiguous")
+        return Found(tuple(Place(start, end, _QUALITY_BARE, "folded") for start, end in stretches))
+
+    def _trimmed(self, words: str) -> tuple[Place, ...]:
+        """The words without quotes, brackets, full stops or an article around them."""
+        plain = words.strip(_AROUND)
+        if plain[:1] + plain[-1:] in ("()", "[]", "{}", "<>"):
+            plain = plain[1:-1].strip(_AROUND)
+        for candidate in dict.fromkeys((plain, _ARTICLE.sub("", plain))):
+            if candidate in ("", words):
+                continue
+            found = self.bounded(candidate, folded=False) or self.bounded(candidate, folded=True)
+            if found := found or self._bare_matches(candidate).places:
+                return tuple(
+                    place._replace(quality=place.quality * _QUALITY_TRIMMED, method="folded")
+                    for place in found
+                )
+        return ()
 
     def _near(self, needle: str) -> tuple[Place, ...]:
         """Every whole-word occurrence of the words that resemble the needle most."""

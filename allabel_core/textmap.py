@@ -42,23 +42,40 @@ _UNSPACED = re.compile(
 _PREFIXING = re.compile("[\u0590-\u06ff]")
 
 
-def fold(words: str) -> str:
-    """The folded form of a mention, comparable with ``FoldedText.folded``."""
-    return "".join(_fold_unit(unit) for _, _, unit in _units(words))
+# Beyond what is folded: letters and signs that only look alike, and what marks up words without being read.
+_LOOKALIKES = str.maketrans(
+    {
+        "º": "°", "˚": "°", "∘": "°", "×": "x", "✕": "x", "✖": "x", "⨯": "x", "ı": "i", "ø": "o", "Ø": "o",
+        "ł": "l", "Ł": "l", "đ": "d", "Đ": "d", "ð": "d", "ħ": "h", "∼": "~", "ʹ": "'", "≈": "~",
+    }
+)  # fmt: skip
+_UNREAD = frozenset("^_{}$\\*~`\u0640")
+_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,11}(?:\s[^<>]{0,200})?/?>")
+_HYPHENATION = re.compile(r"[-\u2010\u00ad][ \t]*\r?\n\s*")
+
+
+def fold(words: str, *, bare: bool = False) -> str:
+    """The folded form of a mention, comparable with ``FoldedText.folded`` of the same kind."""
+    fold_unit = _bare_unit if bare else _fold_unit
+    return "".join(fold_unit(unit) for _, _, unit in _units(words, bare=bare))
 
 
 class FoldedText:
-    """The folded form of one text, and where each folded character came from."""
+    """The folded form of one text, and where each folded character came from.
 
-    def __init__(self, text: str) -> None:
+    ``bare``: also without vowel marks, accents, markup, and hyphens at the ends of lines.
+    """
+
+    def __init__(self, text: str, *, bare: bool = False) -> None:
         self.text = text
         pieces: list[str] = []
         # Text offsets of the unit behind each folded character; a start is negative (~start) where the
         # character is not its unit's first one, an end where it is not its unit's last one.
         self._starts: list[int] = []
         self._ends: list[int] = []
-        for start, end, unit in _units(text):
-            folded = _fold_unit(unit)
+        fold_unit = _bare_unit if bare else _fold_unit
+        for start, end, unit in _units(text, bare=bare):
+            folded = fold_unit(unit)
             pieces.append(folded)
             if len(folded) == 1:
                 self._starts.append(start)
@@ -74,11 +91,14 @@ class FoldedText:
         return None if first < 0 or last < 0 else (first, last)
 
 
-def _units(text: str) -> Iterator[tuple[int, int, str]]:
+def _units(text: str, *, bare: bool = False) -> Iterator[tuple[int, int, str]]:
     """(start, end, what it stands for): what a reader sees as one character, HTML references included."""
     position, length = 0, len(text)
     while position < length:
         end = position + 1
+        if bare and (unread := _TAG.match(text, position) or _HYPHENATION.match(text, position)):
+            position = unread.end()
+            continue
         if text[position] == "&" and (reference := _HTML_REFERENCE.match(text, position)):
             meant = html.unescape(reference.group())
             if meant != reference.group():
@@ -96,6 +116,12 @@ def _fold_unit(unit: str) -> str:
     decomposed = unicodedata.normalize("NFKD", unit.translate(_SAME)).casefold()
     decomposed = unicodedata.normalize("NFKD", decomposed).translate(_SAME)
     return "".join(c for c in decomposed if not c.isspace() and not _is_invisible(c))
+
+
+@lru_cache(maxsize=16_384)
+def _bare_unit(unit: str) -> str:
+    folded = _fold_unit(unit.translate(_LOOKALIKES)).translate(_LOOKALIKES)
+    return "".join(c for c in folded if c not in _UNREAD and unicodedata.category(c) != "Mn")
 
 
 def _is_invisible(character: str) -> bool:
@@ -161,10 +187,19 @@ def _cut(text: str, position: int) -> Fit:
     if left < 0 or right >= len(text):
         return "bounded"
     before, after = text[left], text[right]
+    if after in "+#" and before.isalnum() and _ends_in_signs(text, right):
+        # C++, F#, Na+ are names of their own.
+        return "unit"
     if not (_in_spaced_word(before) and _in_spaced_word(after)):
         return "bounded"
     # 10|mL, but not H2O|2: letters before a digit belong to its name.
     return "unit" if before.isdigit() and after.isalpha() else "inside"
+
+
+def _ends_in_signs(text: str, position: int) -> bool:
+    while position < len(text) and text[position] in "+#":
+        position += 1
+    return position == len(text) or not text[position].isalnum()
 
 
 def _in_spaced_word(character: str) -> bool:

@@ -69,6 +69,13 @@ class Reason(NamedTuple):
     similarity: float | None = None
 
 
+def without_outer_space(text: str, start: int, end: int) -> tuple[int, int]:
+    """A stretch without the white space marked around its words; as it is where there are none."""
+    words = text[start:end]
+    left = len(words) - len(words.lstrip())
+    return (start + left, start + len(words.rstrip())) if left < len(words) else (start, end)
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """An ordered queue of texts to annotate.

@@ -10,14 +10,16 @@ from fastapi import Depends, FastAPI
 from .api.routes import api_routes
 from .bootstrap import build_tools
 from .contract import contract_routes
+from .gate import Gate, OwnersAlone
 from .limits import RequestLimits
 from .monitoring import monitoring_routes
+from .names import KnownNames
 from .pages.errors import unknown_addresses
 from .pages.rendering import STATIC, Assets
 from .pages.routes import page_routes
 from .problems import RESPONSES, handle_errors
 from .pulse import Pulse
-from .security import BasicAuth, SecurityHeaders
+from .security import SecurityHeaders
 from .settings import Settings
 from .telemetry import RequestFigures
 from .usecases.tools import Tools
@@ -26,8 +28,7 @@ from .usecases.tools import Tools
 def create_app(settings: Settings, tools: Tools | None = None) -> FastAPI:
     """The application; ``tools`` are built from the settings unless given."""
     kit = tools or build_tools(settings)
-    auth = BasicAuth(settings)
-    guarded = [Depends(auth)]
+    guarded = [Depends(OwnersAlone())]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -46,11 +47,11 @@ def create_app(settings: Settings, tools: Tools | None = None) -> FastAPI:
     )
     handle_errors(app)
     unknown_addresses(app)
-    app.include_router(contract_routes(settings, kit, auth))
+    app.include_router(contract_routes(settings, kit))
 
     app.include_router(monitoring_routes(kit), dependencies=guarded)
     app.include_router(api_routes(kit), dependencies=guarded)
-    app.include_router(page_routes(settings, kit, auth))
+    app.include_router(page_routes(settings, kit))
     app.mount("/static", Assets(directory=STATIC))
 
     @app.get("/openapi.json", dependencies=guarded, include_in_schema=False)
@@ -59,6 +60,8 @@ def create_app(settings: Settings, tools: Tools | None = None) -> FastAPI:
 
     # The last one added is the first to see a request.
     app.add_middleware(RequestLimits)
+    app.add_middleware(Gate, settings=settings, tools=kit)
+    app.add_middleware(KnownNames, settings=settings)
     app.add_middleware(RequestFigures, meter=kit.meter)
     app.add_middleware(SecurityHeaders)
     return app

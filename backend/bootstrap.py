@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import hmac
+import time
+from collections.abc import Callable
 
 from redis import Redis
 
 from allabel_core.errors import InvalidInputError
 from allabel_core.prompting import DEFAULT_TEMPLATES, Templates
 
+from .adapters import kept_secret
+from .adapters.kept_secret import KeptSecret
 from .adapters.label_studio import LabelStudioClient
 from .adapters.llm import OpenAiModel
 from .adapters.llm_config import LlmConfig, Prices
@@ -20,9 +23,12 @@ from .settings import Settings, require_label_studio
 from .usecases.connect import with_params
 from .usecases.encoder import Encoder
 from .usecases.ranking import Ranker
-from .usecases.tools import Tools
+from .usecases.tools import Secrets, Tools
 
 REDIS_TIMEOUT = 5.0
+
+WEBHOOK, OWN = "webhook", "own"
+"""Names of the secrets that Redis keeps."""
 
 
 def connect_redis(settings: Settings, *, blocking: bool = False) -> Redis:
@@ -50,7 +56,7 @@ def build_tools(settings: Settings) -> Tools:
     redis = connect_redis(settings)
     encoder = Encoder()
     return Tools(
-        store=Store(redis),
+        store=build_store(redis),
         label_studio=build_label_studio(settings),
         model=build_model(settings, redis),
         ranker=Ranker(settings.dask_scheduler, encoder),
@@ -58,11 +64,13 @@ def build_tools(settings: Settings) -> Tools:
         templates=read_templates(settings),
         defaults=_defaults(settings),
         backend_url=settings.own_url,
-        webhook_secret=webhook_secret(settings),
+        secrets=Secrets(webhook_secret(settings, redis), KeptSecret(redis, OWN)),
         chunk=settings.openai_concurrency,
         samples=settings.samples,
         public_url=settings.public_url or settings.own_url,
         label_studio_url=settings.label_studio_public_url or settings.label_studio_url,
+        guarded=settings.basic_auth is not None,
+        own_address=lambda address: settings.address_for(address) == address,
     )
 
 
@@ -83,6 +91,11 @@ def _defaults(settings: Settings) -> ProjectSettings:
         except InvalidInputError as error:
             raise SettingsError(f"Wrong settings: {variable}: {error}") from error
     return made
+
+
+def build_store(redis: Redis) -> Store:
+    """What Redis holds of ours."""
+    return Store(redis)
 
 
 def build_label_studio(settings: Settings) -> LabelStudioClient:
@@ -115,6 +128,8 @@ def build_model_on(settings: Settings, store: KeyValue) -> LanguageModel | None:
             api_style=settings.openai_api_style,
             temperature=settings.temperature,
             seed=settings.seed,
+            reasoning_effort=settings.reasoning_effort,
+            extra_body=settings.openai_extra_body,
             context_window=settings.context_window,
             timeout_seconds=settings.openai_timeout,
             concurrency=settings.openai_concurrency,
@@ -146,11 +161,20 @@ def read_templates(settings: Settings) -> Templates:
         raise SettingsError(f"TEMPLATES_DIR: {error}") from error
 
 
-def webhook_secret(settings: Settings) -> str:
-    """The one of the settings, else one that every process derives from what they all know.
+def webhook_secret(settings: Settings, redis: Redis) -> Callable[[], str]:
+    """The one of the settings, otherwise one that is kept in Redis."""
+    chosen = settings.webhook_secret.get_secret_value()
+    return (lambda: chosen) if chosen else KeptSecret(redis, WEBHOOK)
 
-    So webhooks that are set up already are still believed after Redis has been lost.
+
+def rotate_secrets(settings: Settings) -> None:
+    """Draw other secrets than those that Redis keeps; returns when all processes have noticed.
+
+    :raises SettingsError: the webhook's is not one of those.
     """
-    if chosen := settings.webhook_secret.get_secret_value():
-        return chosen
-    return hmac.digest(settings.label_studio_api_key.get_secret_value().encode(), b"webhook", "sha256").hex()
+    if settings.webhook_secret.get_secret_value():
+        raise SettingsError("WEBHOOK_SECRET is set: change it where it stands, then restart all processes.")
+    redis = connect_redis(settings)
+    for name in (WEBHOOK, OWN):
+        KeptSecret(redis, name).rotate()
+    time.sleep(kept_secret.READ_EVERY)

@@ -25,7 +25,7 @@ from rich.table import Table
 from allabel_core.errors import AllabelError
 
 from . import doctor as checks
-from .bootstrap import build_tools
+from .bootstrap import build_tools, rotate_secrets
 from .dashboard import Fitted, dashboard
 from .logs import configure_logging
 from .settings import Settings, read_settings
@@ -115,6 +115,7 @@ def serve() -> None:
     require_port(settings)
     tools = build_tools(settings)
     require_services(tools)
+    tools.store.require_lasting()
     tools.store.migrate()
     run_server(settings)
 
@@ -159,11 +160,11 @@ def connect(
 
     Example: [bold]allabel connect 1 --budget 15%[/bold]
     """
-    settings, tools = _tools()
+    _, tools = _tools()
     given = {"budget": budget, "strategy": strategy, "similarity": similarity, "k": k, "window": window}
     params: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     params |= {name: value for name, _, value in (setting.partition("=") for setting in other or ())}
-    connect_project(tools, project, params, settings.basic_auth)
+    connect_project(tools, project, params)
     out.print(f"Project {project} is connected to {tools.backend_url}.")
     out.print(f"Its page: {project_page(tools, project)}")
     if wait:
@@ -290,6 +291,21 @@ def reset(
     with out.status("Waiting for the workers to end what they are at, then undoing it ..."):
         reset_project(tools, project)
     out.print(f"Project {project} is as it was before. Connect it again: allabel connect {project}")
+
+
+@app.command("rotate-secret")
+def rotate_secret() -> None:
+    """Replace the secrets that Redis keeps: of webhooks, of the tokens in connections, of signed-in browsers.
+
+    Label Studio is told the new ones within seconds by a running worker; everybody has to sign in again.
+
+    Example: [bold]allabel rotate-secret[/bold]
+    """
+    settings, tools = _tools()
+    rotate_secrets(settings)
+    for project in tools.store.projects():
+        tools.store.mark_dirty(project, "setup")
+    out.print("New secrets are drawn. The worker hands them to Label Studio now; everybody signs in again.")
 
 
 @app.command()

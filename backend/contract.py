@@ -18,14 +18,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from allabel_core.errors import InvalidInputError
 
 from .errors import LabelConfigError
+from .gate import Connections, caller_of
 from .labeling.label_config import MAX_TEXT_CHARACTERS, parse_label_config
 from .labeling.results import noted_prediction
+from .limits import ParsedRoute
 from .ports import Noted
-from .security import BasicAuth, UnauthorisedError, same_secret
+from .security import UnauthorisedError
 from .settings import Settings
 from .usecases.connect import parse_extra_params, register
 from .usecases.events import START_TRAINING, Event, receive
-from .usecases.memory import SECRET_HEADER
 from .usecases.predict import predict
 from .usecases.tools import Tools
 
@@ -79,7 +80,7 @@ class _Body(BaseModel):
 
 
 class SetupBody(_Body):
-    """The token that Label Studio sends along is not even read."""
+    """The token of its own that Label Studio sends along is not even read."""
 
     project: ProjectId
     label_config: LabelConfig = Field("", alias="schema")
@@ -108,10 +109,10 @@ class WebhookBody(_Body):
     annotation: dict[str, Any] = {}
 
 
-def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRouter:
+def contract_routes(settings: Settings, tools: Tools) -> APIRouter:
     """The routes that Label Studio calls."""
-    router = APIRouter()
-    guarded = [Depends(auth)]
+    router = APIRouter(route_class=ParsedRoute)
+    guarded = [Depends(Connections())]
     # A prediction may wait long for the worker; it must not take the threads of everything else.
     patient = CapacityLimiter(MAX_WAITING)
 
@@ -126,14 +127,15 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
         # People's browsers, unlike Label Studio, ask for a page.
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/projects", 303, headers={"Vary": "Accept"})
-        await auth(request)
+        if not caller_of(request).owner:
+            raise UnauthorisedError
         return await health()
 
     @router.post("/setup", dependencies=guarded)
     def setup(body: SetupBody, request: Request) -> dict[str, str]:
         """Label Studio connects a project, or asks for the version of what is published."""
-        request.state.project = body.project
-        url = settings.backend_url or str(request.base_url).rstrip("/")
+        _acts_for(request, body.project)
+        url = settings.address_for(str(request.base_url).rstrip("/"))
         try:
             if body.label_config:
                 parse_label_config(body.label_config)
@@ -148,7 +150,7 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
     @router.post("/predict", dependencies=guarded)
     async def predictions(body: PredictBody, request: Request) -> dict[str, list[dict[str, Any]]]:
         """Suggestions, one per task in the order given; those not made yet are waited for, 85 s at most."""
-        request.state.project = body.project
+        _acts_for(request, body.project)
         tasks = [(task.id, task.data) for task in body.tasks]
         answer = partial(
             predict, tools, body.project, tasks, label_config=body.label_config, arrived=time.monotonic()
@@ -160,20 +162,30 @@ def contract_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRou
         """Something has changed in a project; 'ignored' where it is nothing to us."""
         # Label Studio sends START_TRAINING with the connection's credentials, everything else with
         # the headers that set-up put into its webhook.
-        trusted = same_secret(request.headers.get(SECRET_HEADER, ""), tools.webhook_secret)
-        if not trusted and not (body.action == START_TRAINING and auth.admits(request)):
+        if body.action == START_TRAINING and not caller_of(request).webhook:
+            _acts_for(request, body.project.id)
+        elif not caller_of(request).webhook:
             raise UnauthorisedError
         request.state.project = body.project.id
         event = Event(body.action, body.project.id, tuple(task.id for task in body.tasks), _noted(body))
         return {"status": "accepted" if receive(tools, event) else "ignored"}
 
     @router.get("/versions", dependencies=guarded)
-    def versions(project: ProjectId | None = None) -> dict[str, list[str]]:
+    def versions(request: Request, project: ProjectId | None = None) -> dict[str, list[str]]:
         """The version that is published."""
+        if project:
+            _acts_for(request, project)
         version = tools.store.fact(project, "version") if project else None
         return {"versions": [version] if version else []}
 
     return router
+
+
+def _acts_for(request: Request, project_id: int) -> None:
+    """:raises UnauthorisedError: the token that it came with is another project's."""
+    if not caller_of(request).acts_for(project_id):
+        raise UnauthorisedError
+    request.state.project = project_id
 
 
 def _noted(body: WebhookBody) -> Noted:

@@ -72,9 +72,13 @@ def progress_lines(item: ProjectReport) -> list[tuple[str, str]]:
 def model_lines(item: ProjectReport) -> list[tuple[str, str]]:
     spent = item.spending
     money = "" if spent.cost is None else f", cost {spent.cost:.4f}"
-    lines = [
-        ("Model", f"{spent.calls} calls, {spent.prompt_tokens + spent.completion_tokens:,} tokens{money}")
-    ]
+    saved = f", which saved {spent.saved:.4f}" if spent.saved else ""
+    cached = (
+        f"; {spent.cached_tokens:,} of them from the provider's cache{saved}" if spent.cached_tokens else ""
+    )
+    tokens = f"{spent.prompt_tokens + spent.completion_tokens:,} tokens"
+    lost = f" ({spent.unanswered} never answered, estimated)" if spent.unanswered else ""
+    lines = [("Model", f"{spent.calls} calls{lost}, {tokens}{money}{cached}")]
     if item.confidence.error is not None:
         error = f"off by {item.confidence.error:.2f} on average, over {item.confidence.judged} spans"
         lines.append(("Confidence", error))

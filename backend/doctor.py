@@ -12,13 +12,18 @@ from redis.exceptions import RedisError
 
 from allabel_core.errors import AllabelError
 
-from .adapters.label_studio_setup import IMPORT_FLAG
-from .adapters.store_figures import StoredFigures
-from .bootstrap import build_label_studio, build_model, build_tools, connect_redis, webhook_secret
+from .bootstrap import (
+    build_label_studio,
+    build_model,
+    build_store,
+    build_tools,
+    connect_redis,
+    webhook_secret,
+)
 from .errors import LabelStudioNotFoundError
 from .ports import ConnectedBackend, LabelStudio
 from .settings import Settings, require_label_studio
-from .usecases.memory import SECRET_HEADER, TITLE, is_version
+from .usecases.memory import IMPORT_FLAG, SECRET_HEADER, TITLE, is_version
 from .usecases.tools import Tools
 from .usecases.trouble import trouble
 
@@ -67,11 +72,16 @@ def _check(name: str, find: Callable[[], str], remedy: str) -> Check:
 
 
 def _redis(redis: Redis) -> str:
+    if policy := build_store(redis).eviction():
+        raise _FoundWrongError(
+            f"it throws away what it holds once it is full (maxmemory-policy {policy})",
+            "Set maxmemory-policy noeviction: locks, sessions and the ledger of what was spent must stay.",
+        )
     return f"version {redis.info('server')['redis_version']}"
 
 
 def _workers(redis: Redis) -> str:
-    alive = StoredFigures(redis).workers_alive()
+    alive = build_store(redis).workers_alive()
     if not alive:
         raise _FoundWrongError("none is running, so nothing is ranked or pre-annotated")
     return f"{alive} running"
@@ -105,7 +115,8 @@ def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterat
     yield _check(
         "Connection", lambda: _connection(settings, label_studio, project_id), _unreachable(project_id)
     )
-    yield _check("Webhook", lambda: _webhook(label_studio, project_id, webhook_secret(settings)), again)
+    secret = webhook_secret(settings, redis)
+    yield _check("Webhook", lambda: _webhook(label_studio, project_id, secret()), again)
     yield _check("Queue order", lambda: _order(label_studio, project_id), again)
     yield _check("Imports", lambda: _imports(label_studio, project_id), "")
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
@@ -51,6 +53,12 @@ def configure_logging(settings: Settings, console: Console) -> None:
     # They log addresses and, at DEBUG, bodies: texts of users and tokens. RQ tells of every job.
     for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "urllib3", "rq"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def where(error: BaseException) -> str:
+    """An error's kind and the places it came through; what it says may quote a text, so it is left out."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return f"{type(error).__name__} at " + " > ".join(f"{Path(f.filename).name}:{f.lineno}" for f in frames)
 
 
 def secrets_of(settings: Settings) -> list[str]:

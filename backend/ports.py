@@ -158,6 +158,9 @@ class LabelStudio(Protocol):
     ) -> Iterator[Task]:
         """Tasks with an id above ``after`` (id, data), in id order; ``on_page(done, total)`` of these."""
 
+    def task(self, project_id: int, task_id: int) -> Task:
+        """One task of this project (id, data); raises where the project has none of this id."""
+
     def annotated_tasks(self, project_id: int, since: str = "") -> list[Task]:
         """The tasks that have at least one annotation, skipped ones included, with annotations.
 
@@ -177,6 +180,9 @@ class LabelStudio(Protocol):
         auth: tuple[str, str] | None,
     ) -> None:
         """What 'Connect model' in the settings page does. Twice changes nothing."""
+
+    def change_credentials(self, project_id: int, *, url: str, auth: tuple[str, str]) -> None:
+        """What Label Studio sends to the backend connected at this address, if there is one."""
 
     def backends(self, project_id: int) -> list[ConnectedBackend]:
         """The models connected to the project, after Label Studio has tried to reach each."""
@@ -257,7 +263,15 @@ class Answer:
 
 
 FailureKind: TypeAlias = Literal[
-    "unreachable", "timeout", "rate_limited", "refused", "rejected", "too_long", "malformed", "budget"
+    "unreachable",
+    "timeout",
+    "rate_limited",
+    "refused",
+    "rejected",
+    "too_long",
+    "truncated",
+    "malformed",
+    "budget",
 ]
 
 
@@ -267,7 +281,8 @@ class ModelFailure:
 
     May pass by itself: ``unreachable`` (down, or broke off), ``timeout``, ``rate_limited``.
     Concerns this text: ``refused`` (the model or its filter declines), ``too_long`` (for the
-    model's context), ``malformed`` (a reply that is none). Needs a person: ``rejected`` (key, model
+    model's context), ``truncated`` (it thinks as long as it may and says nothing), ``malformed`` (it says
+    nothing, however often it is asked). Needs a person: ``rejected`` (key, model
     name, settings), ``budget`` (the project's cap is reached).
     """
 
@@ -279,7 +294,9 @@ class ModelFailure:
 class Spending:
     """What a project's model calls came to; ``cost`` in the price table's currency, 0 without one.
 
-    ``cached_tokens`` are the part of ``prompt_tokens`` that the provider billed as cached.
+    ``cached_tokens`` are the part of ``prompt_tokens`` that the provider billed as cached, which
+    saved ``saved``. ``unanswered``: of the calls, those whose answer never came; the provider may have
+    charged for them, so their tokens are in the sums by estimate.
     """
 
     calls: int = 0
@@ -287,6 +304,8 @@ class Spending:
     completion_tokens: int = 0
     cached_tokens: int = 0
     cost: float = 0.0
+    unanswered: int = 0
+    saved: float = 0.0
 
 
 class LanguageModel(Protocol):
@@ -312,7 +331,13 @@ class LanguageModel(Protocol):
     def form(self) -> Form:
         """The form of prompt it is asked in; raises ``LanguageModelError`` where it cannot be told."""
 
+    def longest_answer(self) -> int | None:
+        """The most tokens of an answer that it allows; None while no refusal has told."""
+
     def spending(self, project_id: int) -> Spending: ...
+
+    def recall_spending(self, project_id: int, noted: Spending) -> None:
+        """It was at least this: what was written down elsewhere before the store was lost."""
 
     def price(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         """What so many tokens cost by the price table, None without one."""

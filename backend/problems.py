@@ -31,10 +31,12 @@ class Problem(BaseModel):
 _MEANINGS = {
     400: "The request cannot be read.",
     401: "Wrong or missing credentials.",
+    403: "A page in a browser has no business here.",
     404: "There is no such project, task or address.",
     408: "The request's body came too slowly.",
     413: "The request is too large.",
     422: "The request, or the project it speaks of, cannot be used.",
+    429: "Too many wrong passwords have been tried.",
     502: "Label Studio or the language model does not do its part.",
     503: "Redis does not answer.",
 }
@@ -48,15 +50,38 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
     return JSONResponse({"detail": detail}, status_code=status, headers=headers)
 
 
+def unauthorised() -> JSONResponse:
+    return problem(
+        401,
+        "Wrong or missing credentials: requests need this backend's BASIC_AUTH_USER and BASIC_AUTH_PASS or, "
+        f"from Label Studio, the project's token, webhooks the {SECRET_HEADER} header (both are set by "
+        "connecting the model).",
+        {"WWW-Authenticate": 'Basic realm="ALLabel"'},
+    )
+
+
+def too_many_tries(seconds: int) -> JSONResponse:
+    complaint = f"Too many wrong passwords have been tried. Wait {seconds} s, then use the right one."
+    return problem(429, complaint, {"Retry-After": str(seconds)})
+
+
+def unknown_name() -> JSONResponse:
+    return problem(
+        400,
+        "This backend does not know itself by the name in the Host header. Call it by the name in "
+        "BACKEND_URL or PUBLIC_URL, or add the name to ALLOWED_HOSTS and restart it.",
+    )
+
+
+def no_redis(error: RedisError) -> JSONResponse:
+    logger.error("Redis: %s", type(error).__name__)
+    return problem(503, "Redis does not answer; check REDIS_URL and that the server is up.")
+
+
 def handle_errors(app: FastAPI) -> None:
     @app.exception_handler(UnauthorisedError)
-    def unauthorised(_: Request, __: Exception) -> Response:
-        return problem(
-            401,
-            "Wrong or missing credentials: requests need this backend's BASIC_AUTH_USER and BASIC_AUTH_PASS, "
-            f"webhooks its {SECRET_HEADER} header (set by connecting the model).",
-            {"WWW-Authenticate": 'Basic realm="ALLabel"'},
-        )
+    def refused(_: Request, __: Exception) -> Response:
+        return unauthorised()
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: Exception) -> Response:
@@ -79,9 +104,8 @@ def handle_errors(app: FastAPI) -> None:
         return problem(502, str(error))
 
     @app.exception_handler(RedisError)
-    def no_redis(_: Request, error: Exception) -> Response:
-        logger.error("Redis: %s", type(error).__name__)
-        return problem(503, "Redis does not answer; check REDIS_URL and that the server is up.")
+    def redis_fails(_: Request, error: Exception) -> Response:
+        return no_redis(cast(RedisError, error))
 
     @app.exception_handler(Exception)
     def unforeseen(_: Request, __: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Who may ask, and the headers that every answer bears. See SECURITY.md."""
+"""Secrets compared, credentials read, and the headers that every answer has. See SECURITY.md."""
 
 from __future__ import annotations
 
@@ -7,13 +7,8 @@ import binascii
 import hmac
 import ipaddress
 
-from fastapi import Request
-from fastapi.openapi.models import HTTPBase
-from fastapi.security.base import SecurityBase
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from .settings import Settings
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -51,27 +46,6 @@ class UnauthorisedError(Exception):
     """The request bears no credentials, or wrong ones."""
 
 
-class BasicAuth(SecurityBase):
-    """HTTP basic auth by BASIC_AUTH_USER and BASIC_AUTH_PASS; everyone is admitted where neither is set.
-
-    As a dependency it raises ``UnauthorisedError``.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self.model = HTTPBase(scheme="basic")
-        self.scheme_name = "basic"
-        self._credentials = settings.basic_auth
-
-    def admits(self, request: Request) -> bool:
-        if self._credentials is None:
-            return True
-        return same_secret(_given_credentials(request), ":".join(self._credentials))
-
-    async def __call__(self, request: Request) -> None:
-        if not self.admits(request):
-            raise UnauthorisedError
-
-
 def is_loopback(host: str) -> bool:
     """Whether a server bound to it is reached from this machine alone."""
     try:
@@ -85,14 +59,15 @@ def same_secret(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode(), expected.encode())
 
 
-def _given_credentials(request: Request) -> str:
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+def given_credentials(headers: Headers) -> str | None:
+    """``USER:PASSWORD`` of HTTP basic auth; None where the request has none."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
-        return ""
+        return None
     try:
         given = base64.b64decode(value, validate=True)
     except binascii.Error:
-        return ""
+        return None
     try:
         return given.decode()
     except UnicodeDecodeError:

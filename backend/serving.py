@@ -37,5 +37,8 @@ def run_server(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=ANSWERS_END_WITHIN,
+        # Whoever else calls could say anything about where it calls from.
+        proxy_headers=bool(settings.forwarded_allow_ips),
+        forwarded_allow_ips=settings.forwarded_allow_ips,
     )
     Server(config, tools).run()

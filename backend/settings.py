@@ -6,9 +6,11 @@ What stands below a setting is its line in docs/reference/settings.md.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -20,6 +22,8 @@ SECRETS = ("LABEL_STUDIO_API_KEY", "OPENAI_API_KEY", "BASIC_AUTH_PASS", "REDIS_U
 """Each may also be given as the path of a file that holds it, as NAME_FILE."""
 
 NO_SECRET = SecretStr("")
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Settings(BaseSettings):
@@ -45,14 +49,21 @@ class Settings(BaseSettings):
     `http://localhost:PORT`, is not it."""
     public_url: str = Field("", alias="PUBLIC_URL")
     """Where people's browsers reach this backend, if not at `BACKEND_URL`."""
+    allowed_hosts: str = Field("", alias="ALLOWED_HOSTS")
+    """Further names in addresses of this backend, separated by commas, beside `localhost` and those of
+    `BACKEND_URL` and `PUBLIC_URL`. Requests under other names are refused; `*` allows all."""
+    forwarded_allow_ips: str = Field("", alias="FORWARDED_ALLOW_IPS")
+    """Addresses or networks of the proxies in front of `allabel serve`, separated by commas. Theirs alone
+    are the words on a visitor's address (`X-Forwarded-For`) and on TLS (`X-Forwarded-Proto`) that count."""
     label_studio_public_url: str = Field("", alias="LABEL_STUDIO_PUBLIC_URL")
     """Where people's browsers reach Label Studio, if not at `LABEL_STUDIO_URL`."""
     basic_auth_user: str = Field("", alias="BASIC_AUTH_USER")
-    """The user name that requests must bear, as given in *Connect Model*; empty asks for none."""
+    """The name to sign in with: on pages, in scripts, once in *Connect Model*; empty asks for none."""
     basic_auth_pass: SecretStr = Field(NO_SECRET, alias="BASIC_AUTH_PASS")
-    """The password that goes with it."""
+    """The password that goes with it. Label Studio gets a token for each project in its place."""
     webhook_secret: SecretStr = Field(NO_SECRET, alias="WEBHOOK_SECRET")
-    """What Label Studio's webhook must bear; empty means one drawn at random, kept in Redis."""
+    """What Label Studio's webhook must send; empty means one drawn at random, kept in Redis, which
+    `allabel rotate-secret` replaces."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", alias="LOG_LEVEL")
     """How much is logged. No level logs texts or keys."""
     log_format: Literal["text", "json"] = Field("text", alias="LOG_FORMAT")
@@ -72,6 +83,12 @@ class Settings(BaseSettings):
     """The model's name as the server knows it."""
     openai_api_style: Literal["auto", "chat", "completion"] = Field("auto", alias="OPENAI_API_STYLE")
     """`chat` for instruct models, `completion` for base models; `auto` tries in this order."""
+    openai_extra_body: dict[str, Any] = Field({}, alias="OPENAI_EXTRA_BODY")
+    """Fields of the provider's own as a JSON object, put into every request, such as
+    `{"chat_template_kwargs": {"enable_thinking": false}}`."""
+    reasoning_effort: str = Field("", alias="REASONING_EFFORT")
+    """How long a model that thinks may do so, in the provider's words, such as `none`, `low` or `high`; empty
+    leaves it to the provider."""
     openai_timeout: Annotated[float, Field(gt=0)] = Field(60.0, alias="OPENAI_TIMEOUT")
     """Seconds for one attempt, from connecting to the last byte."""
     openai_concurrency: Annotated[int, Field(ge=1, le=256)] = Field(4, alias="OPENAI_CONCURRENCY")
@@ -136,6 +153,27 @@ class Settings(BaseSettings):
             raise ValueError("must be an address that begins with http:// or https://")
         return value.rstrip("/")
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, value: str) -> str:
+        for name in filter(None, map(str.strip, value.split(","))):
+            if not re.fullmatch(r"\*|(\*\.)?[\w.-]+|\[[0-9a-fA-F:.]+\]", name):
+                raise ValueError(
+                    "must be names such as allabel.example.org, *.example.org or *, without ports"
+                )
+        return value
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        for address in filter(None, map(str.strip, value.split(","))):
+            try:
+                if address != "*":
+                    ip_network(address, strict=False)
+            except ValueError:
+                raise ValueError("must be addresses or networks such as 10.0.0.5 or 10.0.0.0/8") from None
+        return value
+
     @field_validator("dask_scheduler")
     @classmethod
     def _is_scheduler_address(cls, value: str) -> str:
@@ -154,6 +192,29 @@ class Settings(BaseSettings):
     def own_url(self) -> str:
         """Where Label Studio reaches this backend, unless it has told us by connecting."""
         return self.backend_url or f"http://localhost:{self.port}"
+
+    @property
+    def names(self) -> list[str]:
+        """What may stand in a request's Host header, without the port."""
+        own = [urlsplit(url).hostname or "" for url in (self.backend_url, self.public_url)]
+        own = [f"[{name}]" if ":" in name else name for name in own]
+        further = [name.strip().lower() for name in self.allowed_hosts.split(",")]
+        return list(dict.fromkeys(name for name in (*LOOPBACK_NAMES, *own, *further) if name))
+
+    def address_for(self, called_at: str) -> str:
+        """The address that Label Studio is told for a connection that it has called at this one.
+
+        It is a configured one, whatever the request says of itself.
+        """
+        if self.backend_url:
+            return self.backend_url
+        try:
+            parts = urlsplit(called_at)
+            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        except ValueError:
+            return self.own_url
+        known = (parts.hostname or "") in {name.strip("[]") for name in self.names} and port == self.port
+        return f"{parts.scheme}://{parts.netloc}" if known and not parts.username else self.own_url
 
     @property
     def model_configured(self) -> bool:

@@ -22,11 +22,14 @@ from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy
 
 from .bootstrap import build_tools, connect_redis
+from .jobs import KEEP_FAILURE, KEEP_RESULT, NumberJob
+from .logs import where
 from .periodic import Periodic
 from .pulse import Pulse
 from .settings import Settings, read_settings
 from .telemetry import watched_job
 from .usecases.reconcile import RECONCILE, reconcile
+from .usecases.remedies import note_problem
 from .usecases.reset import resetting
 from .usecases.suggest import suggest
 from .usecases.sync import sync
@@ -41,8 +44,6 @@ RANK_QUEUE = "allabel-rank"
 SUGGEST_QUEUE = "allabel-suggest"
 SYNC_TIMEOUT = 3600
 SUGGEST_TIMEOUT = 900
-KEEP_RESULT = 600
-KEEP_FAILURE = 24 * 3600
 ALL_PROJECTS = 0
 QUEUED_AT_MOST = 20.0
 """Seconds after which a job that never began is taken for lost."""
@@ -66,9 +67,7 @@ def sync_job(project_id: int) -> None:
 
 def reconcile_job(_: int) -> None:
     """Compare all projects with Label Studio."""
-    tools = _tools()
-    tools.store.release(_queued("reconcile", ALL_PROJECTS))
-    reconcile(tools)
+    _run("reconcile", lambda tools, _: reconcile(tools), ALL_PROJECTS)
 
 
 def suggest_job(project_id: int) -> None:
@@ -84,16 +83,37 @@ def _suggest(tools: Tools, project_id: int) -> None:
 
 
 def _run(kind: str, work: Callable[[Tools, int], object], project_id: int) -> None:
+    """Whatever goes wrong is said here: RQ would keep each failed job, and nobody looks there."""
     tools = _tools()
     tools.store.require_schema()
     tools.store.release(_queued(kind, project_id))
     job = get_current_job()
-    with tools.store.at_work(project_id):
-        # Seen after the job has shown itself, so that a reset waits for it or keeps it from beginning.
-        if tools.store.locked(resetting(project_id)) or not tools.store.knows(project_id):
-            return
-        with watched_job(tools.meter, kind, project_id, job.id if job else None):
-            work(tools, project_id)
+    try:
+        with tools.store.at_work(project_id):
+            # Seen after the job has shown itself, so that a reset waits for it or keeps it from beginning.
+            if project_id != ALL_PROJECTS and not _may_begin(tools, project_id):
+                return
+            with watched_job(tools.meter, kind, project_id, job.id if job else None):
+                work(tools, project_id)
+    except RedisError as error:
+        logger.warning("%s of project %d: Redis: %s", kind, project_id, type(error).__name__)
+        time.sleep(PAUSE_SECONDS)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the project must show it
+        logger.warning("%s of project %d: %s", kind, project_id, where(error))
+        if project_id != ALL_PROJECTS:
+            note_problem(tools, project_id, error)
+
+
+def _may_begin(tools: Tools, project_id: int) -> bool:
+    return tools.store.knows(project_id) and not tools.store.locked(resetting(project_id))
+
+
+for _job, _seconds in (
+    (sync_job, SYNC_TIMEOUT),
+    (reconcile_job, SYNC_TIMEOUT),
+    (suggest_job, SUGGEST_TIMEOUT),
+):
+    NumberJob.allow(_job, _seconds)
 
 
 def _note_progress(doing: str, done: int, total: int) -> None:
@@ -149,7 +169,7 @@ def _enqueue(
     store: Store, queue: str, job: Callable[[int], None], kind: str, project_id: int, timeout: int
 ) -> None:
     if store.claim(_queued(kind, project_id), QUEUED_AT_MOST):
-        Queue(queue, connection=store.redis, serializer=JSONSerializer).enqueue_call(
+        _queue(queue, store.redis).enqueue_call(
             job,
             args=(project_id,),
             timeout=timeout,
@@ -159,9 +179,14 @@ def _enqueue(
         )
 
 
+def _queue(name: str, connection: Redis) -> Queue:
+    return Queue(name, connection=connection, serializer=JSONSerializer, job_class=NumberJob)
+
+
 def run_worker(settings: Settings) -> None:
     """Work until told to stop by SIGTERM or SIGINT; the job at hand is finished first."""
     tools = _tools()
+    tools.store.require_lasting()
     tools.store.migrate()
     connection = connect_redis(settings, blocking=True)
     ticker = Ticker(tools, reconcile_seconds=settings.reconcile_seconds)
@@ -192,10 +217,14 @@ class _Worker(SimpleWorker):
 
 def _work(connection: Redis) -> bool:
     """Whether it ended because it was told to; otherwise Redis failed."""
-    queues = [
-        Queue(name, connection=connection, serializer=JSONSerializer) for name in (RANK_QUEUE, SUGGEST_QUEUE)
-    ]
-    worker = _Worker(queues, connection=connection, serializer=JSONSerializer, worker_ttl=SILENT_SECONDS)
+    queues = [_queue(name, connection) for name in (RANK_QUEUE, SUGGEST_QUEUE)]
+    worker = _Worker(
+        queues,
+        connection=connection,
+        serializer=JSONSerializer,
+        job_class=NumberJob,
+        worker_ttl=SILENT_SECONDS,
+    )
     try:
         # In turn: where syncing takes long, suggestions must not wait until nothing changes any more.
         worker.work(logging_level="WARNING", dequeue_strategy=DequeueStrategy.ROUND_ROBIN)

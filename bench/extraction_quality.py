@@ -39,7 +39,7 @@ from backend.labeling.results import document_from_annotation, region_id  # noqa
 from backend.ports import Answer, ProjectSettings, StoredDemonstration  # noqa: E402
 from backend.usecases.preannotator import Preannotator  # noqa: E402
 from backend.usecases.ranking import Ranker  # noqa: E402
-from backend.usecases.tools import Tools  # noqa: E402
+from backend.usecases.tools import Secrets, Tools  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data"
 HEADER = (
@@ -81,7 +81,7 @@ def tools_with(model: OpenAiModel) -> Tools:
         templates=DEFAULT_TEMPLATES,
         defaults=ProjectSettings(),
         backend_url="",
-        webhook_secret="",
+        secrets=Secrets(str, str),
         chunk=1,
         samples=1,
         public_url="",

@@ -27,7 +27,7 @@ from backend.ports import (
 )
 from backend.usecases.places import FRONT_ENDS
 from backend.usecases.ranking import Ranker
-from backend.usecases.tools import Tools
+from backend.usecases.tools import Secrets, Tools
 
 LABEL_CONFIG = (
     '<View><Labels name="label" toName="text"><Label value="Fruit"/><Label value="Animal"/></Labels>'
@@ -47,6 +47,7 @@ class FakeLabelStudio:
         self.known = Project(project_id, "Fakes", LABEL_CONFIG, "", "", "Sequential sampling", "", len(texts))
         self.hooks: dict[str, Webhook] = {}
         self.connected: list[ConnectedBackend] = []
+        self.credentials = ("", "")
         self.calls: list[str] = []
         self.fail_at: str | None = None
         self.without_import_flag = False
@@ -69,7 +70,7 @@ class FakeLabelStudio:
         stamp = self._stamp()
         shown = self.versions_of_tasks().get(self.known.model_version, {}).get(task_id)
         parent = shown.id if shown else None
-        made = Annotation(number, result, stamp, stamp, cancelled, False, 0.0, by, parent)
+        made = Annotation(number, result, stamp, stamp, cancelled, False, 1.0, by, parent)
         self.noted[number] = shown.result if shown else None
         self.annotations.setdefault(task_id, []).append(made)
 
@@ -134,6 +135,13 @@ class FakeLabelStudio:
         for task_id in sorted(task_id for task_id in self.texts if task_id > after):
             yield Task(task_id, {"text": self.texts[task_id]})
 
+    def task(self, project_id: int, task_id: int) -> Task:
+        self._called("task")
+        for found in self.tasks(project_id, after=task_id - 1):
+            if found.id == task_id and project_id == self.known.id:
+                return found
+        raise LabelStudioNotFoundError("There is no such task.")
+
     def annotated_tasks(self, project_id: int, since: str = "") -> list[Task]:
         self._called("annotated_tasks")
         return [
@@ -171,6 +179,10 @@ class FakeLabelStudio:
     def connect_backend(self, project_id: int, **options: Any) -> None:
         self._called("connect_backend")
         self.extra_params = options["extra_params"]
+
+    def change_credentials(self, project_id: int, *, url: str, auth: tuple[str, str]) -> None:
+        self._called("change_credentials")
+        self.credentials = auth
 
     def secure_webhook(self, project_id: int, *, url: str, headers: dict[str, str]) -> bool:
         self._called("secure_webhook")
@@ -265,6 +277,7 @@ class ScriptedModel:
     def __init__(self, reply: Callable[[Prompt], str | ModelFailure]) -> None:
         self.reply = reply
         self.prompts: list[Prompt] = []
+        self.recalled = Spending()
 
     def answer(
         self,
@@ -284,6 +297,12 @@ class ScriptedModel:
     def spending(self, project_id: int) -> Spending:
         return Spending(calls=len(self.prompts))
 
+    def recall_spending(self, project_id: int, noted: Spending) -> None:
+        self.recalled = noted
+
+    def longest_answer(self) -> int | None:
+        return None
+
     def price(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         return (prompt_tokens + completion_tokens) / 1e6
 
@@ -295,6 +314,7 @@ def make_tools(
     store: Store,
     label_studio: FakeLabelStudio,
     model: ScriptedModel | None = None,
+    guarded: bool = False,
     **settings: Any,
 ) -> Tools:
     """The tools of the use cases around a real Redis and these doubles."""
@@ -306,7 +326,8 @@ def make_tools(
         templates=DEFAULT_TEMPLATES,
         defaults=ProjectSettings(**settings),
         backend_url="http://localhost:9090",
-        webhook_secret="secret",
+        secrets=Secrets(lambda: "secret", lambda: "key"),
+        guarded=guarded,
         chunk=4,
         samples=1,
         public_url="http://localhost:9090",

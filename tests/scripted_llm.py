@@ -70,7 +70,8 @@ def reply(text: str, *, finish: str = "stop", form: str = "chat", **fields: Any)
 
 
 class ScriptedLlm:
-    """``faults`` are spent first, one a request; then it answers as ``abilities`` allow, with ``say``.
+    """``faults`` are spent first, one a request; then it answers as ``abilities`` allow, with ``say``, or
+    wholly as ``react`` says.
 
     ``answered``: the requests that got a whole answer of theirs, hence cost money.
     """
@@ -86,6 +87,7 @@ class ScriptedLlm:
         self.abilities = abilities
         self.delay = delay
         self.say: Callable[[Request], str] | None = None
+        self.react: Callable[[Request], Reaction] | None = None
         self.faults: deque[Reaction] = deque()
         self.requests: list[Request] = []
         self.answered: list[Request] = []
@@ -156,7 +158,8 @@ class ScriptedLlm:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            reaction = self.faults.popleft() if self.faults else self._answer(request)
+            react = self.react or self._answer
+            reaction = self.faults.popleft() if self.faults else react(request)
             await asyncio.sleep(reaction.delay + self.delay)
         finally:
             self._at_once -= 1

@@ -25,6 +25,7 @@ from ..ports import (
 from .label_studio_http import LabelStudioHttp
 from .label_studio_person import PersonsCalls
 from .label_studio_setup import (
+    change_credentials,
     connect_backend,
     imports_load_all_tasks,
     secure_webhook,
@@ -102,15 +103,29 @@ class LabelStudioClient(PersonsCalls):
         for found in self._pages(project_id, "id,data", after=after, on_page=on_page):
             yield Task(found["id"], found["data"])
 
+    def task(self, project_id: int, task_id: int) -> Task:
+        """Id and data; Label Studio's own route knows the task by its id alone, whosesoever it is."""
+        found = self._http.call("GET", f"api/tasks/{task_id}/")
+        if found["project"] != project_id:
+            raise LabelStudioNotFoundError(f"Project {project_id} has no task {task_id}")
+        return Task(found["id"], found["data"])
+
     def annotated_tasks(self, project_id: int, since: str = "") -> list[Task]:
         """The tasks with at least one annotation, skipped ones included, in id order.
 
         With ``since``, those changed after it or shortly before: Label Studio takes 5 ms for each task
-        with annotations, hence a minute for ten thousand.
+        with annotations, hence a minute for ten thousand. Where its clock was set back behind ``since``, what
+        changes now lies before it as well, so that all are read until the clock is past it.
         """
+        if since and self._is_ahead(since):
+            since = ""
         changed = [_above("updated_at", _before(since), kind="Datetime")] if since else []
         where = [_IS_ANNOTATED, *changed]
         return [_task(task) for task in self._pages(project_id, _WITH_ANNOTATIONS, where=where)]
+
+    def _is_ahead(self, moment: str) -> bool:
+        clock = self._http.clock
+        return clock is not None and clock + OVERLAP < datetime.fromisoformat(moment)
 
     def text_at(self, address: str) -> str:
         """A text that a task only refers to; for ``label_config.task_text(fetch=...)``."""
@@ -162,6 +177,10 @@ class LabelStudioClient(PersonsCalls):
     ) -> None:
         """What 'Connect model' does. Label Studio calls our /health and /setup before it answers."""
         connect_backend(self._http, project_id, url, title, extra_params, auth)
+
+    def change_credentials(self, project_id: int, *, url: str, auth: tuple[str, str]) -> None:
+        """What Label Studio sends to the backend connected at ``url``; it calls /setup with them at once."""
+        change_credentials(self._http, project_id, url, auth)
 
     def secure_webhook(self, project_id: int, *, url: str, headers: dict[str, str]) -> bool:
         """The project's webhook to ``url`` exists, is active, complete and bears ``headers``."""

@@ -13,6 +13,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -70,6 +72,8 @@ class LabelStudioHttp:
         self._personal = api_key.count(".") == 2
         self._access_token = ""
         self._exchange = threading.Lock()
+        self.clock: datetime | None = None
+        """Label Studio's, to the second, when it last answered; None before."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r})"
@@ -148,6 +152,7 @@ class LabelStudioHttp:
                     ) from error
                 self._wait(attempt, None)
                 continue
+            self.clock = _date(response) or self.clock
             if last or method not in IDEMPOTENT_METHODS or response.status_code not in RETRIED_STATUSES:
                 self._check(response)
                 return response
@@ -227,6 +232,13 @@ class LabelStudioHttp:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         said = _ITEM.sub("{...}", str(reasons)).replace(self._api_key or "\0", "***")
         return said.rstrip(".")[:_MESSAGE_LENGTH]
+
+
+def _date(response: httpx.Response) -> datetime | None:
+    try:
+        return parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return None
 
 
 def _origin(response: httpx.Response) -> str:

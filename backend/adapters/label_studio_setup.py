@@ -11,9 +11,6 @@ from .label_studio_http import LabelStudioHttp
 
 logger = logging.getLogger(__name__)
 
-IMPORT_FLAG = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"
-"""In Label Studio's own environment: an import of predictions does not load all tasks of the project."""
-
 QUEUE_SETTINGS = {
     "sampling": "Uncertainty sampling",
     "show_collab_predictions": True,
@@ -82,7 +79,7 @@ def _tab(title: str) -> dict[str, Any]:
 
 
 def imports_load_all_tasks(http: LabelStudioHttp, project_id: int) -> bool:
-    """Whether ``IMPORT_FLAG`` is not set: an import leaves unknown tasks out, instead of refusing them."""
+    """Whether the import flag is not set: an import leaves unknown tasks out, instead of refusing them."""
     nobody = [{"task": 0, "result": [], "score": 0.0, "model_version": "none"}]
     try:
         http.call("POST", f"api/projects/{project_id}/import/predictions", json=nobody)
@@ -123,6 +120,16 @@ def connect_backend(
             http.call("PATCH", f"api/ml/{ours['id']}", json=body)
     except LabelStudioUnauthorisedError as error:
         raise _explained(error) from error
+
+
+def change_credentials(http: LabelStudioHttp, project_id: int, url: str, auth: tuple[str, str]) -> None:
+    """The backend connected at ``url`` gets these; nothing else of the connection changes."""
+    for backend in http.call("GET", "api/ml/", params={"project": project_id}):
+        if backend["url"].rstrip("/") == url:
+            kept = {name: backend[name] for name in ("url", "title", "extra_params")}
+            credentials = {"basic_auth_user": auth[0], "basic_auth_pass": auth[1]}
+            body = {**kept, "project": project_id, "auth_method": "BASIC_AUTH", **credentials}
+            http.call("PATCH", f"api/ml/{backend['id']}", json=body)
 
 
 _COMPLETE = {"send_payload": True, "send_for_all_actions": True, "is_active": True}

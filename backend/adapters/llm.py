@@ -16,14 +16,18 @@ from ..errors import LanguageModelError
 from ..ports import Answer, ModelFailure, Spending
 from .llm_breaker import Breaker
 from .llm_cache import ReplyCache
-from .llm_capabilities import PROBE, Memory, Probe
 from .llm_config import LlmConfig
 from .llm_endpoint import Endpoint, open_client
+from .llm_failures import Trouble
 from .llm_lease import Leases
 from .llm_ledger import Ledger
+from .llm_memory import Memory
+from .llm_probe import PROBE, Probe
 from .llm_replies import Found, Replies
+from .llm_reply import Reply
 from .llm_store import KeyValue, MemoryKeyValue
-from .llm_wire import Capabilities, Reply, request_body
+from .llm_ways import Ways
+from .llm_wire import Capabilities
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -80,9 +84,18 @@ class OpenAiModel:
             raise LanguageModelError(found.message)
         return found.form
 
+    def longest_answer(self) -> int | None:
+        """The most tokens of an answer that it allows; None while no refusal has told."""
+        known = self._memory.recall()
+        return known.most if known else None
+
     def spending(self, project_id: int) -> Spending:
         """What the project's calls came to so far."""
         return self._ledger.spending(project_id)
+
+    def recall_spending(self, project_id: int, noted: Spending) -> None:
+        """It was at least this: what was written down elsewhere before the store was lost."""
+        self._ledger.recall(project_id, noted)
 
     def price(self, prompt_tokens: int, completion_tokens: int) -> float | None:
         """What so many tokens cost by the price table, None without one."""
@@ -148,14 +161,20 @@ class OpenAiModel:
         return found
 
     async def _confirmed(self, replies: Replies) -> Capabilities | ModelFailure:
-        if (known := self._memory.recall()) is None:
-            return await self._probe(replies)
-        body = request_body(PROBE, known, self._config)
-        outcome = await replies.endpoint.ask(body, form=known.form, max_answer_tokens=PROBE.max_answer_tokens)
+        """What the endpoint can do, once it has answered a whole question just now."""
+        known = self._memory.recall()
+        if known is None:
+            found = await self._probe(replies)
+            # Of a model that thinks, the few tokens of the probe have shown no answer yet.
+            if isinstance(found, ModelFailure) or not found.room:
+                return found
+            known = found
+        outcome = await replies.ask(PROBE, known)
         if isinstance(outcome, Reply):
-            await replies.settle(outcome, PROBE, known.form)
-            return known
-        return outcome.failure
+            return (
+                replies.no_room(PROBE, known) if outcome.empty and outcome.truncated and known.room else known
+            )
+        return outcome.failure if isinstance(outcome, Trouble) else outcome
 
     async def _answer_all(
         self,
@@ -165,15 +184,16 @@ class OpenAiModel:
         done: Callable[[int, Answer | ModelFailure], None],
     ) -> None:
         can = await self._capabilities(replies)
+        ways = can if isinstance(can, ModelFailure) else Ways(self._memory, can)
         # Workers that share one iterator: what is under way does not grow with the batch.
         waiting = iter(range(len(prompts)))
 
         async def work() -> None:
             for index in waiting:
                 outcome = (
-                    can
-                    if isinstance(can, ModelFailure)
-                    else await _asked(replies, prompts[index], can, samples)
+                    ways
+                    if isinstance(ways, ModelFailure)
+                    else await _asked(replies, prompts[index], ways, samples)
                 )
                 done(index, outcome)
 
@@ -187,18 +207,18 @@ class OpenAiModel:
             await asyncio.gather(*workers, return_exceptions=True)
 
 
-async def _asked(replies: Replies, prompt: Prompt, can: Capabilities, samples: int) -> Answer | ModelFailure:
-    first = await replies.get(prompt, can)
+async def _asked(replies: Replies, prompt: Prompt, ways: Ways, samples: int) -> Answer | ModelFailure:
+    first = await replies.get(prompt, ways)
     if isinstance(first, ModelFailure):
         return first
     found = [first]
     for sample in range(1, samples):
         # A sample that fails leaves fewer to compare; the answer itself is there.
-        if isinstance(more := await replies.get(prompt, can, sample=sample), Found):
+        if isinstance(more := await replies.get(prompt, ways, sample=sample), Found):
             found.append(more)
     return Answer(
         text=first.reply.text,
-        form=can.form,
+        form=ways.of(prompt).form,
         prompt_tokens=sum(one.reply.prompt_tokens or 0 for one in found),
         completion_tokens=sum(one.reply.completion_tokens or 0 for one in found),
         cached_tokens=sum(one.reply.cached_tokens for one in found),

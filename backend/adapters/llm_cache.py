@@ -8,19 +8,21 @@ import json
 import logging
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
 
 from redis.exceptions import RedisError
 
+from allabel_core.prompting import Prompt
+
 from .llm_config import LlmConfig
+from .llm_reply import Reply
 from .llm_store import KeyValue
-from .llm_wire import Reply
+from .llm_wire import Capabilities, request_body
 
 logger = logging.getLogger(__name__)
 
 # Raised when a stored reply changes its form.
-_VERSION = 1
+_VERSION = 2
 _PATIENCE_SECONDS = 60.0
 
 
@@ -44,8 +46,10 @@ class ReplyCache:
         self._store.put(key, zlib.compress(json.dumps(asdict(reply)).encode(), 1), seconds=self._seconds)
 
 
-def reply_key(config: LlmConfig, body: dict[str, Any], *, sample: int) -> str:
-    """``body`` holds model, prompt, form, schema, temperature, seed and limits."""
+def reply_key(config: LlmConfig, prompt: Prompt, can: Capabilities, *, sample: int) -> str:
+    """Of everything that shapes an answer; not of how its limit is called, or how JSON is asked for."""
+    plain = replace(can, json="json_schema", system=True, limit_name="max_tokens", room=0, most=None)
+    body = request_body(prompt, plain, config, sample=sample)
     version = config.azure_api_version if config.provider == "azure" else ""
     shape = json.dumps([_VERSION, config.endpoint, version, sample, body], sort_keys=True)
     return f"reply:{hashlib.sha256(shape.encode()).hexdigest()}"

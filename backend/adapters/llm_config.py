@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -18,6 +19,27 @@ _DEFAULT_URLS: dict[Provider, str] = {
     "openai": "https://api.openai.com/v1",
     "ollama": "http://localhost:11434/v1",
     "deepseek": "https://api.deepseek.com",
+}
+
+# Where a provider's keys, credit, limits and models are seen, by the end of its host's name.
+_CONSOLES = {
+    "api.openai.com": "platform.openai.com",
+    "api.deepseek.com": "platform.deepseek.com",
+    "azure.com": "the Azure portal",
+    "openrouter.ai": "openrouter.ai/settings",
+    "googleapis.com": "aistudio.google.com",
+    "api.mistral.ai": "console.mistral.ai",
+    "api.anthropic.com": "platform.claude.com",
+    "api.groq.com": "console.groq.com",
+    "api.x.ai": "console.x.ai",
+    "together.xyz": "api.together.ai",
+    "together.ai": "api.together.ai",
+    "fireworks.ai": "app.fireworks.ai",
+    "dashscope.aliyuncs.com": "the Model Studio console of Alibaba Cloud",
+    "dashscope-intl.aliyuncs.com": "the Model Studio console of Alibaba Cloud",
+    "huggingface.co": "huggingface.co/settings",
+    "api.cohere.ai": "dashboard.cohere.com",
+    "nvidia.com": "build.nvidia.com",
 }
 
 
@@ -44,7 +66,8 @@ class LlmConfig:
     ``provider``: "openai" also serves vLLM, llama.cpp and every other compatible server, by
     ``base_url``. ``base_url``: "" is the provider's usual one; Azure's is the resource endpoint.
     ``model``: for Azure the deployment's name. ``seed``: sent where the server takes one, None never.
-    ``sample_temperature``: of the second and further answers where agreement is measured.
+    ``reasoning_effort``: sent where it is not "". ``extra_body``: fields of the provider's own, put into
+    every request last. ``sample_temperature``: of the second and further answers where agreement is measured.
     ``timeout_seconds``: for one attempt, from connecting to the last byte. ``longest_wait_seconds``:
     a provider that asks to wait longer is given up for now. ``max_cost`` (in the prices' currency)
     and ``max_tokens`` (prompt and answer together) cap what each project may spend, None is no cap.
@@ -61,6 +84,8 @@ class LlmConfig:
     temperature: float = 0.0
     sample_temperature: float = 0.7
     seed: int | None = None
+    reasoning_effort: str = ""
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
     context_window: int = 8192
     timeout_seconds: float = 60.0
     concurrency: int = 4
@@ -106,6 +131,15 @@ class LlmConfig:
         return {"azure": "AZURE_RESOURCE_ENDPOINT", "ollama": "OLLAMA_ENDPOINT"}.get(
             self.provider, "OPENAI_BASE_URL"
         )
+
+    @property
+    def console(self) -> str:
+        """Where the account is looked after, in words."""
+        host = urlsplit(self.endpoint).hostname or ""
+        if self.provider == "azure":
+            return _CONSOLES["azure.com"]
+        found = (place for end, place in _CONSOLES.items() if host == end or host.endswith(f".{end}"))
+        return next(found, "the provider's own pages")
 
     @property
     def model_variable(self) -> str:

@@ -21,11 +21,14 @@ from ..ports import ModelFailure
 from .llm_breaker import Breaker
 from .llm_config import LlmConfig
 from .llm_failures import FOREIGN_ERRORS, MalformedReplyError, Trouble, trouble_of
-from .llm_wire import Reply, bytes_allowed, read_reply
+from .llm_reply import Reply, read_reply
+from .llm_wire import bytes_allowed
 
 logger = logging.getLogger(__name__)
 
 _FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.5, 8.0
+# Servers that keep a connection alive send a few spaces or line breaks before the reply.
+_BLANK_BYTES = 262_144
 _jitter = random.SystemRandom()
 
 
@@ -65,9 +68,10 @@ class Endpoint:
         self._resume_at = 0.0
 
     async def ask(
-        self, body: dict[str, Any], *, form: Form, max_answer_tokens: int, max_retries: int | None = None
+        self, body: dict[str, Any], *, form: Form, max_retries: int | None = None
     ) -> Reply | Trouble:
         """One reply, after as many attempts as make sense. ``max_retries`` None: as configured."""
+        max_answer_tokens = _limit(body)
         if not await self._breaker.admits():
             return self._down()
         retries_allowed = self._config.max_retries if max_retries is None else max_retries
@@ -120,6 +124,8 @@ class Endpoint:
                 content += chunk
                 if len(content) > most_bytes:
                     raise MalformedReplyError("its reply is far longer than the limit it was given")
+                if len(content) > _BLANK_BYTES and not content.strip():
+                    raise MalformedReplyError("its reply is nothing but white space")
         return bytes(content)
 
     def _must_wait_too_long(self, trouble: Trouble) -> bool:
@@ -145,8 +151,15 @@ def _backoff_seconds(attempt: int) -> float:
     return _jitter.uniform(0.5 * longest, longest)
 
 
+def _limit(body: dict[str, Any]) -> int:
+    """The tokens asked for, under either name."""
+    return next(int(body[name]) for name in ("max_tokens", "max_completion_tokens") if name in body)
+
+
 def _decoded(content: bytes) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
+        if content.lstrip().startswith((b"data:", b"event:")):
+            raise MalformedReplyError("it answers only as a stream, which is not used here") from error
         raise MalformedReplyError("its reply is not JSON; is this an OpenAI-compatible service?") from error

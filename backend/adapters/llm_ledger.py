@@ -13,6 +13,9 @@ from .llm_store import KeyValue
 _NANO = 1_000_000_000
 # Reservations count for one to two of these, so that those of a killed worker do not stay.
 _RESERVATION_SECONDS = 1800
+# Tokenisers differ, estimates err, and some models think before they answer; but not by this much.
+_ODD_FACTOR, _ODD_TOKENS = 16, 65_536
+_COUNTS = ("calls", "unanswered", "prompt_tokens", "completion_tokens", "cached_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,17 @@ class Ledger:
 
     def spending(self, project_id: int) -> Spending:
         sums = self._store.sums(_account(project_id))
-        counts = {
-            name: sums.get(name, 0)
-            for name in ("calls", "prompt_tokens", "completion_tokens", "cached_tokens")
-        }
-        return Spending(**counts, cost=sums.get("nano_cost", 0) / _NANO)
+        counts = {name: sums.get(name, 0) for name in _COUNTS}
+        cost, saved = (sums.get(name, 0) / _NANO for name in ("nano_cost", "nano_saved"))
+        return Spending(**counts, cost=cost, saved=saved)
+
+    def recall(self, project_id: int, noted: Spending) -> None:
+        """The sums are at least these from now on."""
+        known = self._store.sums(_account(project_id))
+        was = {name: getattr(noted, name) for name in _COUNTS} | {"nano_cost": round(noted.cost * _NANO)}
+        missing = {name: amount - known.get(name, 0) for name, amount in was.items()}
+        if more := {name: amount for name, amount in missing.items() if amount > 0}:
+            self._store.add(_account(project_id), more)
 
     def reserve(
         self, project_id: int, prompt_tokens: int, completion_tokens: int
@@ -70,6 +79,7 @@ class Ledger:
         self, project_id: int, *, prompt_tokens: int, completion_tokens: int, cached_tokens: int
     ) -> None:
         """Note a call that was answered."""
+        cached_tokens = min(cached_tokens, prompt_tokens)
         amounts = {
             "calls": 1,
             "prompt_tokens": prompt_tokens,
@@ -77,7 +87,29 @@ class Ledger:
             "cached_tokens": cached_tokens,
             "nano_cost": self._nano(prompt_tokens, completion_tokens, cached_tokens),
         }
+        amounts["nano_saved"] = self._nano(prompt_tokens, completion_tokens, 0) - amounts["nano_cost"]
         self._store.add(_account(project_id), amounts)
+
+    def lose(self, project_id: int, prompt_tokens: int, completion_tokens: int) -> None:
+        """Note a call whose answer never came, by estimate: it may have been charged for."""
+        amounts = {
+            "calls": 1,
+            "unanswered": 1,
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "nano_cost": self._nano(prompt_tokens, completion_tokens, 0),
+        }
+        self._store.add(_account(project_id), amounts)
+
+    def begin(self, project_id: int, question: str, prompt_tokens: int, completion_tokens: int) -> None:
+        """Before a call. The caller alone may ask this question now, so whoever began it before has died."""
+        if self._store.get(_begun(question)) is not None:
+            self.lose(project_id, prompt_tokens, completion_tokens)
+        self._store.put(_begun(question), b"1", seconds=2 * _RESERVATION_SECONDS)
+
+    def end(self, question: str) -> None:
+        """After it, however it ended."""
+        self._store.drop(_begun(question))
 
     def release(self, reservation: Reservation) -> None:
         if reservation.key:
@@ -98,6 +130,15 @@ class Ledger:
         if self._config.max_tokens is not None and tokens > self._config.max_tokens:
             return f"its cap of {self._config.max_tokens} tokens (MAX_TOKENS)"
         return None
+
+
+def plausible(told: int | None, estimate: int) -> int:
+    """The tokens that a provider tells of, unless no call of that size can have used so many."""
+    return told if told is not None and told <= _ODD_FACTOR * estimate + _ODD_TOKENS else estimate
+
+
+def _begun(question: str) -> str:
+    return f"begun:{question}"
 
 
 def _account(project_id: int) -> str:

@@ -1,30 +1,28 @@
-"""The OpenAI protocol in both forms: what is sent, and what a reply says."""
+"""The OpenAI protocol in both forms: what is sent."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from allabel_core.prompting import Form, Prompt
+from allabel_core.prompting import Form, Prompt, prompt_tokens
 
 from .llm_config import LlmConfig
-from .llm_failures import MalformedReplyError
 
 JsonMode: TypeAlias = Literal["json_schema", "json_object", "none"]
 LimitName: TypeAlias = Literal["max_tokens", "max_completion_tokens"]
 
-# Longer words than these do not exist in any vocabulary; a server that sends more ignores our limit.
-_CHARACTERS_PER_TOKEN = 16
 _BYTES_PER_TOKEN = 1024
 _BYTES_AROUND = 65536
-# Models that insist on `max_completion_tokens` are those that think first, within that limit.
-_THINKING_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an endpoint can do. ``limit_name``: how it calls the limit on an answer's tokens."""
+    """What an endpoint can do. ``limit_name``: how it calls the limit on an answer's tokens.
+
+    ``system``: it takes a system message. ``room``: tokens left for thoughts within that limit, 0 for a
+    model that does not think. ``most``: the longest answer that it allows, None while that is not known.
+    """
 
     form: Form = "chat"
     json: JsonMode = "none"
@@ -32,48 +30,57 @@ class Capabilities:
     seed: bool = False
     temperature: bool = True
     limit_name: LimitName = "max_tokens"
+    system: bool = True
+    room: int = 0
+    most: int | None = None
 
     def __str__(self) -> str:
         named = [self.form, "no JSON mode" if self.json == "none" else self.json]
-        return ", ".join(named + [f"{'' if can else 'no '}{name}" for name, can in self._switches()])
+        named += [f"{'' if can else 'no '}{name}" for name, can in self._switches()]
+        named += [] if self.system else ["no system message"]
+        named += [f"room of {self.room:,} tokens for thinking"] if self.room else []
+        named += [f"answers of at most {self.most:,} tokens"] if self.most else []
+        return ", ".join(named)
 
     def _switches(self) -> tuple[tuple[str, bool], ...]:
         return ("logprobs", self.logprobs), ("seed", self.seed), ("temperature", self.temperature)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A model's reply; ``cached_tokens`` are part of ``prompt_tokens``. Token counts None: not told."""
-
-    text: str
-    truncated: bool = False
-    refused: bool = False
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cached_tokens: int = 0
-    logprobs: tuple[tuple[str, float], ...] | None = None
-
-
 def request_body(prompt: Prompt, can: Capabilities, config: LlmConfig, *, sample: int = 0) -> dict[str, Any]:
     """The request for one answer; ``sample`` 0 is the answer, further ones measure agreement."""
-    body: dict[str, Any] = {"model": config.model, can.limit_name: token_limit(prompt, can)}
+    body: dict[str, Any] = {"model": config.model, can.limit_name: token_limit(prompt, can, config)}
     if can.temperature:
         body["temperature"] = config.sample_temperature if sample else config.temperature
     if can.seed and config.seed is not None:
         body["seed"] = config.seed + sample
     if can.form == "completion":
         body |= {"prompt": prompt.completion, "stop": list(prompt.stop)}
-        return body | logprobs_of_chosen("completion") if can.logprobs else body
-    body["messages"] = [{"role": message.role, "content": message.content} for message in prompt.messages]
+        body |= logprobs_of_chosen("completion") if can.logprobs else {}
+        return body | dict(config.extra_body)
+    body["messages"] = _messages(prompt, can)
+    if config.reasoning_effort:
+        body["reasoning_effort"] = config.reasoning_effort
     if can.logprobs:
         body |= logprobs_of_chosen("chat")
-    return body | json_mode(can.json, prompt.schema)
+    return body | json_mode(can.json, prompt.schema) | dict(config.extra_body)
 
 
-def token_limit(prompt: Prompt, can: Capabilities) -> int:
-    """Tokens the model may write, and we may have to pay for."""
-    thinking = _THINKING_TOKENS if can.limit_name == "max_completion_tokens" else 0
-    return prompt.answer_limit(can.form) + thinking
+def _messages(prompt: Prompt, can: Capabilities) -> list[dict[str, str]]:
+    messages = [{"role": message.role, "content": message.content} for message in prompt.messages]
+    if not can.system and len(messages) > 1 and messages[0]["role"] == "system":
+        first = f"{messages[0]['content']}\n\n{messages[1]['content']}"
+        return [{"role": messages[1]["role"], "content": first}, *messages[2:]]
+    return messages
+
+
+def token_limit(prompt: Prompt, can: Capabilities, config: LlmConfig) -> int:
+    """Tokens the model may write, thoughts included, and we may have to pay for."""
+    answer = prompt.answer_limit(can.form)
+    limit = answer
+    if can.room:
+        left = config.context_window - prompt_tokens(prompt, form=can.form)
+        limit = max(answer, min(answer + can.room, left))
+    return limit if can.most is None else min(limit, can.most)
 
 
 def logprobs_of_chosen(form: Form) -> dict[str, Any]:
@@ -92,60 +99,6 @@ def json_mode(mode: JsonMode, schema: dict[str, Any]) -> dict[str, Any]:
     return {"response_format": {"type": "json_object"}} if mode == "json_object" else {}
 
 
-def bytes_allowed(max_answer_tokens: int) -> int:
+def bytes_allowed(max_tokens: int) -> int:
     """The largest reply that a model which keeps to its limit can send, log-probabilities included."""
-    return _BYTES_AROUND + _BYTES_PER_TOKEN * max_answer_tokens
-
-
-def read_reply(raw: Any, *, form: Form, max_answer_tokens: int) -> Reply:
-    """The first choice of a decoded reply.
-
-    :raises MalformedReplyError: there is none.
-    """
-    try:
-        choice = raw["choices"][0]
-        message = choice["message"] if form == "chat" else choice
-        text = message.get("content" if form == "chat" else "text") or ""
-        reason, refusal = choice.get("finish_reason"), message.get("refusal")
-    except (LookupError, TypeError, AttributeError) as error:
-        raise MalformedReplyError("its reply has no answer in it") from error
-    if not isinstance(text, str):
-        raise MalformedReplyError("its answer is not a text")
-    most = _CHARACTERS_PER_TOKEN * max_answer_tokens
-    usage = raw.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    return Reply(
-        text=text[:most],
-        truncated=reason == "length" or len(text) > most,
-        refused=bool(refusal) or reason == "content_filter",
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens")),
-        cached_tokens=_cached(usage),
-        logprobs=_logprobs(choice.get("logprobs")),
-    )
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
-
-
-def _cached(usage: dict[str, Any]) -> int:
-    """OpenAI and vLLM put it into details, DeepSeek beside the others."""
-    details = usage.get("prompt_tokens_details")
-    nested = details.get("cached_tokens") if isinstance(details, dict) else None
-    return _count(nested) or _count(usage.get("prompt_cache_hit_tokens")) or 0
-
-
-def _logprobs(raw: Any) -> tuple[tuple[str, float], ...] | None:
-    """Two shapes: a list of objects (chat; llama.cpp always), or parallel lists (completion)."""
-    if not isinstance(raw, dict):
-        return None
-    try:
-        if raw.get("content"):
-            pairs = tuple((item["token"], float(item["logprob"])) for item in raw["content"])
-        else:
-            pairs = tuple(zip(raw["tokens"], map(float, raw["token_logprobs"]), strict=True))
-    except (LookupError, TypeError, ValueError):
-        return None
-    usable = all(isinstance(token, str) and not math.isnan(value) for token, value in pairs)
-    return pairs if pairs and usable else None
+    return _BYTES_AROUND + _BYTES_PER_TOKEN * max_tokens

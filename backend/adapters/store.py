@@ -14,6 +14,7 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import LockError, ResponseError
 
+from ..errors import SettingsError
 from ..ports import (
     AnnotatedTask,
     ProgressNote,
@@ -25,6 +26,7 @@ from ..ports import (
 )
 from .migration import known_settings, require_schema, take_over
 from .renewal import renewed
+from .store_access import StoredAccess
 from .store_board import StoredBoard
 from .store_figures import StoredFigures
 from .store_quality import StoredQuality
@@ -37,6 +39,8 @@ PATIENCE_SECONDS = 3.0
 LOCK_SECONDS = 15
 CLAIM_SECONDS = 30
 """Both are renewed while their holder lives: so soon after its death another takes over."""
+
+KEEPS_ALL = "noeviction"
 
 TOP_PRIORITY = -1.0
 UNKNOWN_SECONDS = 3600
@@ -84,7 +88,7 @@ return claimed
 """
 
 
-class Store(StoredBoard, StoredFigures, StoredQuality):
+class Store(StoredAccess, StoredBoard, StoredFigures, StoredQuality):
     """All state of all projects. Raises ``redis.exceptions.RedisError`` where Redis fails."""
 
     def __init__(self, redis: Redis) -> None:
@@ -204,18 +208,6 @@ class Store(StoredBoard, StoredFigures, StoredQuality):
     def release(self, name: str) -> None:
         self.redis.delete(f"allabel:claim:{name}")
 
-    def count_try(self, name: str, seconds: float) -> int:
-        """How often this was called for the name, within so many seconds of the first time."""
-        key = f"allabel:tries:{name}"
-        with self.redis.pipeline() as pipe:
-            # EXPIRE with NX would be shorter, and needs Redis 7.
-            pipe.set(key, 0, nx=True, px=int(seconds * 1000))
-            pipe.incr(key)
-            return int(pipe.execute()[1])
-
-    def forget_tries(self, name: str) -> None:
-        self.redis.delete(f"allabel:tries:{name}")
-
     @contextmanager
     def lock(self, name: str, *, wait: float = 0.0) -> Iterator[bool]:
         """Yields whether the lock of that name is ours; False where another holds it after ``wait`` seconds.
@@ -241,6 +233,20 @@ class Store(StoredBoard, StoredFigures, StoredQuality):
         except ResponseError as error:
             return str(error)
         return ""
+
+    def eviction(self) -> str:
+        """The policy by which a full Redis throws away what it holds; empty where it never does."""
+        memory = self.redis.info("memory")
+        policy = str(memory.get("maxmemory_policy", KEEPS_ALL))
+        return "" if policy == KEEPS_ALL or not memory.get("maxmemory") else policy
+
+    def require_lasting(self) -> None:
+        """:raises SettingsError: Redis may throw anything away, the ledger of what was spent included."""
+        if (policy := self.eviction()).startswith("allkeys"):
+            raise SettingsError(
+                f"Redis is set to throw away what it holds once it is full (maxmemory-policy {policy}), the "
+                f"ledger of what was spent included. Set maxmemory-policy {KEEPS_ALL}, or use another Redis."
+            )
 
     def has_work(self, project_id: int) -> bool:
         """Whether something waits for a worker."""

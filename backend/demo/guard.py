@@ -95,6 +95,7 @@ def main(grace: float, command: list[str]) -> int:
             command,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            umask=0o077,
             preexec_fn=_before_exec,
         )
     except OSError as error:

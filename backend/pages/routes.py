@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from ..security import BasicAuth
 from ..settings import Settings
+from ..throttle import Guess, Throttle, TooManyTriesError
 from ..usecases.advice import STEP
 from ..usecases.budget import raise_budget
 from ..usecases.consistency import inconsistencies, unmarked_elsewhere
@@ -20,7 +21,7 @@ from ..usecases.forecast import finish_forecast
 from ..usecases.report import refused_connections, report, summaries, summary
 from ..usecases.review import review_list
 from ..usecases.tools import Tools
-from .access import Access, Throttle, Visit
+from .access import Access, Visit
 from .errors import NoSuchPageError, PageRoute
 from .sessions import COOKIE, Sessions
 from .words import TASK_STATES
@@ -33,18 +34,18 @@ LISTED = 200
 SEE_OTHER = 303
 
 
-def page_routes(settings: Settings, tools: Tools, auth: BasicAuth) -> APIRouter:
+def page_routes(settings: Settings, tools: Tools) -> APIRouter:
     """All pages; each asks for a session, or basic auth, by itself."""
-    access = Access(Sessions(tools.webhook_secret, settings.basic_auth), auth)
+    access = Access(Sessions(tools, settings.basic_auth))
     router = APIRouter(route_class=PageRoute, include_in_schema=False)
     _add_signing_in(router, tools, access)
     _add_pages(router, tools, access)
-    _add_buttons(router, tools, access, settings.basic_auth)
+    _add_buttons(router, tools, access)
     return router
 
 
 def _add_signing_in(router: APIRouter, tools: Tools, access: Access) -> None:
-    throttle = Throttle(tools.store)
+    throttle = Throttle(tools)
     anyone, own_form = Depends(access.anyone), Depends(access.form)
 
     @router.get("/login")
@@ -52,27 +53,33 @@ def _add_signing_in(router: APIRouter, tools: Tools, access: Access) -> None:
         return visit.page("login.html", next=_own_path(next), complaint="")
 
     @router.post("/login")
-    def sign_in(
-        request: Request,
-        visit: Visit = anyone,
-        form: dict[str, str] = own_form,
-    ) -> Response:
+    def sign_in(visit: Visit = anyone, form: dict[str, str] = own_form) -> Response:
         wanted = _own_path(form.get("next", ""))
-        user = form.get("user", "")
-        if not throttle.admits(request):
+        user, password = form.get("user", ""), form.get("password", "")
+        guess = _guess(visit, user, password)
+        try:
+            right = throttle.judge(guess, right=visit.sessions.is_password(user, password))
+        except TooManyTriesError:
             complaint = "Too many tries. Wait a minute."
             return visit.page("login.html", 429, next=wanted, complaint=complaint)
-        if not visit.sessions.is_password(user, form.get("password", "")):
+        if not right:
             return visit.page("login.html", 403, next=wanted, complaint="The name or the password is wrong.")
-        throttle.forget(request)
-        # A new identity, so that nothing that was known of the old one is of use.
-        return visit.remember(RedirectResponse(wanted, SEE_OTHER), visit.sessions.start(user))
+        throttle.forget(guess)
+        return visit.signed_in(RedirectResponse(wanted, SEE_OTHER), user)
 
     @router.post("/logout", dependencies=[own_form])
-    def sign_out() -> Response:
+    def sign_out(visit: Visit = anyone) -> Response:
+        visit.sessions.sign_out(visit.session)
         answer = RedirectResponse("/login", SEE_OTHER)
         answer.delete_cookie(COOKIE)
         return answer
+
+
+def _guess(visit: Visit, user: str, password: str) -> Guess:
+    """Of people, who type, every try counts, the same word twice as well."""
+    client = visit.request.client
+    browser = visit.sessions.known_browser(visit.request)
+    return Guess(client.host if client else "", user, password, browser, number=secrets.token_hex(8))
 
 
 def _own_path(address: str) -> str:
@@ -151,7 +158,7 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
         return visit.page("finish.html", project=found, forecast=finish_forecast(found))
 
 
-def _add_buttons(router: APIRouter, tools: Tools, access: Access, auth: tuple[str, str] | None) -> None:
+def _add_buttons(router: APIRouter, tools: Tools, access: Access) -> None:
     allowed = [Depends(access.visitor), Depends(access.form)]
 
     @router.post("/projects/{project_id}/rerank", dependencies=allowed)
@@ -175,7 +182,7 @@ def _add_buttons(router: APIRouter, tools: Tools, access: Access, auth: tuple[st
     @router.post("/projects/{project_id}/budget/raise", dependencies=allowed)
     def twenty_more(project_id: Number) -> Response:
         _require(tools, project_id)
-        raise_budget(tools, project_id, STEP, auth)
+        raise_budget(tools, project_id, STEP)
         return RedirectResponse(f"/projects/{project_id}", SEE_OTHER)
 
 

@@ -30,7 +30,7 @@ from ..ports import Answer, FailureKind, LanguageModel, ModelFailure
 PROJECT = 0
 """What simulation spends is accounted for outside any project of Label Studio."""
 
-_ABOUT_THE_TEXT: tuple[FailureKind, ...] = ("refused", "too_long", "malformed")
+_ABOUT_THE_TEXT: tuple[FailureKind, ...] = ("refused", "too_long", "truncated", "malformed")
 
 
 class ModelExtractor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from allabel_core.types import Document
+from allabel_core.types import Document, Span, without_outer_space
 
 from ..demo.sample import SAMPLE
 from ..importers import ImportFileError, read_documents
@@ -40,7 +40,7 @@ def read_dataset(path: Path) -> Dataset:
 
     :raises ImportFileError: what cannot be read, or is too little to say anything.
     """
-    documents = tuple(_documents(path))
+    documents = tuple(map(_trimmed, _documents(path)))
     if len(documents) < MIN_TEXTS:
         raise ImportFileError(
             f"{path}: {len(documents)} annotated texts; simulation needs {MIN_TEXTS} or more."
@@ -48,6 +48,13 @@ def read_dataset(path: Path) -> Dataset:
     if not any(document.spans for document in documents):
         raise ImportFileError(f"{path}: no text has an entity.")
     return Dataset(path.name if path.is_dir() else path.stem, documents)
+
+
+def _trimmed(document: Document) -> Document:
+    """As annotations are read from Label Studio: spans without outer white space."""
+    text = document.text
+    spans = (Span(*without_outer_space(text, s.start, s.end), s.label) for s in document.spans)
+    return replace(document, spans=tuple(spans))
 
 
 def sample_dataset() -> Dataset:

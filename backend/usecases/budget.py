@@ -15,7 +15,7 @@ from .finish import cancel_finishing
 from .tools import Tools
 
 
-def raise_budget(tools: Tools, project_id: int, by: int, auth: tuple[str, str] | None) -> int:
+def raise_budget(tools: Tools, project_id: int, by: int) -> int:
     """Let people annotate ``by`` more tasks than the budget, or than they have annotated; the new budget.
 
     Label Studio keeps it with the connection. Where the model is labelling the rest, it leaves off.
@@ -35,7 +35,7 @@ def raise_budget(tools: Tools, project_id: int, by: int, auth: tuple[str, str] |
     wanted = str(budget)
     if settings.budget_unit == "tokens":
         wanted = str(_tokens_of(store.texts(project_id).values(), settings, budget / tasks))
-    change_settings(tools, project_id, {"budget": wanted}, auth)
+    change_settings(tools, project_id, {"budget": wanted})
     cancel_finishing(tools, project_id)
     return budget
 

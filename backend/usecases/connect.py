@@ -12,10 +12,12 @@ from allabel_core.errors import InvalidInputError
 from allabel_core.selection.core import STRATEGIES
 from allabel_core.similarity.tokenize import TOKENIZERS
 
+from ..errors import LabelStudioError
 from ..ports import Project, ProjectSettings
 from .figures import Advice
-from .memory import DESCRIPTION_MARK, PATH, TITLE, VIEW_TITLE, headers, settings_before
+from .memory import DESCRIPTION_MARK, PATH, TITLE, VIEW_TITLE, headers, recall_spending, settings_before
 from .ranking import budget_tasks
+from .tokens import project_credentials, token_mark
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -126,41 +128,61 @@ def set_up(tools: Tools, project: Project) -> None:
     """All that a person would otherwise set by hand in Label Studio. Twice changes nothing."""
     store = tools.store
     url = store.fact(project.id, "backend_url") or tools.backend_url
+    recall_spending(tools, project.id)
     # What is to be changed is noted first, in Label Studio itself.
     noted = headers(tools, project.id, settings_before(tools, project.id))
     tools.label_studio.secure_webhook(project.id, url=url + PATH, headers=noted)
     tools.label_studio.set_up_project(project.id, view_title=VIEW_TITLE)
+    _hand_over_token(tools, project.id, url)
     logger.info("project %d: set up", project.id)
 
 
-def connect(tools: Tools, project_id: int, params: Mapping[str, Any], auth: tuple[str, str] | None) -> None:
+def _hand_over_token(tools: Tools, project_id: int, url: str) -> None:
+    """From now on Label Studio sends the project's token, not the password that a person has typed there."""
+    auth = project_credentials(tools, project_id)
+    if auth is None or has_token(tools, project_id):
+        return
+    try:
+        tools.label_studio.change_credentials(project_id, url=url, auth=auth)
+    except LabelStudioError as error:
+        # Label Studio asks the backend before it takes them; reconciling sees that they are missing.
+        logger.warning("project %d: its connection keeps its password for now: %s", project_id, error)
+    else:
+        tools.store.set_facts(project_id, token=token_mark(auth[1]))
+
+
+def has_token(tools: Tools, project_id: int) -> bool:
+    """Whether the connection has the project's token of today, where it is to have one."""
+    credentials = project_credentials(tools, project_id)
+    return credentials is None or tools.store.fact(project_id, "token") == token_mark(credentials[1])
+
+
+def connect(tools: Tools, project_id: int, params: Mapping[str, Any]) -> None:
     """What 'Connect model' in the project's settings does, for the terminal."""
-    _connect(tools, project_id, tools.backend_url, params, auth)
+    _connect(tools, project_id, tools.backend_url, params)
 
 
-def change_settings(
-    tools: Tools, project_id: int, params: Mapping[str, Any], auth: tuple[str, str] | None
-) -> None:
+def change_settings(tools: Tools, project_id: int, params: Mapping[str, Any]) -> None:
     """Other settings for a connected project, over the connection that it has.
 
     :raises InvalidInputError: one of them cannot be used.
     """
-    url = tools.store.fact(project_id, "backend_url") or tools.backend_url
-    _connect(tools, project_id, url, params, auth)
+    _connect(tools, project_id, tools.store.fact(project_id, "backend_url") or tools.backend_url, params)
 
 
-def _connect(
-    tools: Tools, project_id: int, url: str, params: Mapping[str, Any], auth: tuple[str, str] | None
-) -> None:
+def _connect(tools: Tools, project_id: int, url: str, params: Mapping[str, Any]) -> None:
     settings = with_params(tools.store.settings(project_id), params)
     # Label Studio keeps them all, so that they survive the loss of Redis.
     chosen = {
         name: value for name, value in asdict(settings).items() if value != getattr(tools.defaults, name)
     }
+    auth = project_credentials(tools, project_id)
     tools.label_studio.connect_backend(
         project_id, url=url, title=TITLE, extra_params={**chosen, **params}, auth=auth
     )
     register(tools, project_id, backend_url=url, extra_params=asdict(settings))
+    if auth is not None:
+        tools.store.set_facts(project_id, token=token_mark(auth[1]))
 
 
 DESCRIBED_EVERY = 30.0

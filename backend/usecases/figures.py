@@ -125,17 +125,22 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class SpendingReport:
-    """What the model calls came to, and what is still to come; ``cost`` is None without a price table.
+    """What the model calls came to, and what is still to come.
 
-    ``finish_now``: what labelling the rest would take at this moment, None without a model."""
+    ``cost``, and ``saved`` by tokens that the provider billed as cached, are None without a price table.
+    ``unanswered``: calls whose answer never came, in the sums by estimate. ``finish_now``: what labelling
+    the rest would take at this moment, None without a model.
+    """
 
     calls: int
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
     cost: float | None
+    saved: float | None = None
     to_finish: list[Cost] = field(default_factory=list)
     finish_now: Cost | None = None
+    unanswered: int = 0
 
 
 @dataclass(frozen=True, slots=True)

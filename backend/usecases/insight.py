@@ -27,7 +27,7 @@ from .review import look_for_errors
 from .tools import Tools
 
 STAGES = ("diversity", "similarity", "uncertainty")
-LOOKED_AT = ("annotated_version", "rankings", "version", "publications")
+LOOKED_AT = ("annotated_version", "rankings", "publications")
 """Facts of which one changes with whatever the figures are of."""
 STAGE_OF = {"coreset-warm": "coreset", "fast-votek": "votek"}
 """Of strategies whose only stage bears another name."""

@@ -32,10 +32,7 @@ class Compared:
     blind: bool
     before: int
     counts: Counts
-
-    @property
-    def edits(self) -> list[Edit]:
-        return span_edits(self.suggested.spans, self.annotated.document.spans)
+    edits: list[Edit]
 
 
 def compare(interface: LabelingInterface, corpus: Corpus, witnesses: Mapping[int, Witness]) -> list[Compared]:
@@ -48,7 +45,8 @@ def compare(interface: LabelingInterface, corpus: Corpus, witnesses: Mapping[int
         gold = annotated.document
         suggested = document_from_annotation(interface, gold.text, witness.result)
         counts = score_entities([suggested], [gold]).total
-        found.append(Compared(annotated, suggested, witness.blind, before, counts))
+        edits = span_edits(suggested.spans, gold.spans)
+        found.append(Compared(annotated, suggested, witness.blind, before, counts, edits))
     return found
 
 

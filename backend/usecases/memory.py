@@ -5,21 +5,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from ..ports import Webhook
+from ..ports import Spending, Webhook
 from .tools import Tools
 
 SECRET_HEADER = "X-ALLabel-Secret"  # noqa: S105 - a header's name
 BEFORE_HEADER = "X-ALLabel-Before"
 FINISHING_HEADER = "X-ALLabel-Finishing"
+SPENT_HEADER = "X-ALLabel-Spent"
 TITLE = "ALLabel"
 VIEW_TITLE = f"{TITLE} queue"
 SAMPLING = "Uncertainty sampling"
+IMPORT_FLAG = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"
+"""In Label Studio's own environment: an import of predictions does not load all tasks of the project."""
 DESCRIPTION_MARK = "ALLabel: "
 PATH = "/webhook"
 
 _VERSION = re.compile(r"allabel-[0-9]{1,9}")
+_MOST_NOTED = 10**14
+
+_SAMPLINGS = ("Sequential sampling", "Uniform sampling", "Uncertainty sampling")
 
 # As Label Studio makes a project.
 _DEFAULTS = {
@@ -50,7 +57,10 @@ def _is_ours(tools: Tools, hook: Webhook) -> bool:
         return False
     if hook.headers.get(SECRET_HEADER) == tools.webhook_secret:
         return True
-    # Not yet secured, or by a token of before. Of a project that is not known it may be another's.
+    if SECRET_HEADER in hook.headers and tools.own_address(hook.backend_url):
+        # Secured by us with a secret of before.
+        return True
+    # Not secured yet. Of a project that is not known it may be another's.
     address = tools.store.fact(hook.project_id, "backend_url") or tools.backend_url
     return tools.store.knows(hook.project_id) and hook.backend_url == address
 
@@ -60,21 +70,56 @@ def headers(tools: Tools, project_id: int, before: Mapping[str, Any]) -> dict[st
     found = {SECRET_HEADER: tools.webhook_secret, BEFORE_HEADER: json.dumps(before)}
     if tools.store.fact(project_id, "finishing"):
         found[FINISHING_HEADER] = "1"
+    if tools.model is not None:
+        found[SPENT_HEADER] = json.dumps(asdict(tools.model.spending(project_id)))
     return found
+
+
+def noted_spending(hook: Webhook) -> Spending | None:
+    """What the project's calls had come to when this webhook was last written; None without a usable note."""
+    try:
+        found = json.loads(hook.headers.get(SPENT_HEADER, ""))
+        noted = Spending(**found)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    amounts = asdict(noted)
+    cost = amounts.pop("cost")
+    counted = all(type(amount) is int and 0 <= amount <= _MOST_NOTED for amount in amounts.values())
+    return noted if counted and isinstance(cost, int | float) and 0 <= cost <= _MOST_NOTED else None
+
+
+def recall_spending(tools: Tools, project_id: int) -> None:
+    """What was spent before Redis was lost counts towards the cap."""
+    for hook in own_webhooks(tools, project_id) if tools.model is not None else ():
+        if (noted := noted_spending(hook)) is not None and tools.model is not None:
+            tools.model.recall_spending(project_id, noted)
 
 
 def settings_before(tools: Tools, project_id: int) -> dict[str, Any]:
     """The project's settings as they were before we changed them: kept twice, read the first time."""
     store = tools.store
-    kept = [
-        hook.headers[BEFORE_HEADER]
-        for hook in own_webhooks(tools, project_id)
-        if BEFORE_HEADER in hook.headers
-    ]
-    kept += [noted] if (noted := store.fact(project_id, "before")) else []
-    before: dict[str, Any] = json.loads(kept[0]) if kept else _read_before(tools, project_id)
+    kept = [noted_settings(hook) for hook in own_webhooks(tools, project_id)]
+    kept.append(_as_settings(store.fact(project_id, "before")))
+    known = [settings for settings in kept if settings is not None]
+    before = known[0] if known else _read_before(tools, project_id)
     store.set_facts(project_id, before=json.dumps(before))
     return before
+
+
+def noted_settings(hook: Webhook) -> dict[str, Any] | None:
+    """The project's settings of before, as noted in this webhook; None where strangers' words stand there."""
+    return _as_settings(hook.headers.get(BEFORE_HEADER))
+
+
+def _as_settings(raw: str | None) -> dict[str, Any] | None:
+    try:
+        found = json.loads(raw or "")
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not found.keys() <= _DEFAULTS.keys():
+        return None
+    right = all(type(value) is type(_DEFAULTS[name]) for name, value in found.items())
+    return _DEFAULTS | found if right and found.get("sampling") in _SAMPLINGS else None
 
 
 def _read_before(tools: Tools, project_id: int) -> dict[str, Any]:
@@ -86,4 +131,4 @@ def _read_before(tools: Tools, project_id: int) -> dict[str, Any]:
     if project.model_version == TITLE:
         # Connecting has just set it.
         settings["model_version"] = ""
-    return settings
+    return _DEFAULTS | settings

@@ -25,7 +25,7 @@ from allabel_core.types import Document, Relation, Span
 from ..errors import LanguageModelError
 from ..labeling.label_config import LabelingInterface, parse_label_config
 from ..labeling.results import result_from_spans
-from ..ports import Answer, LanguageModel, ProjectSettings, StoredDemonstration, Suggestion
+from ..ports import Answer, FailureKind, LanguageModel, ProjectSettings, StoredDemonstration, Suggestion
 from .reading import certainty, read_part, understand
 from .tools import Tools
 
@@ -103,6 +103,7 @@ class Preannotator:
             relation_labels=_relation_labels(interface),
         )
         self.form = _form(tools.model)
+        self._longest_answer = tools.model.longest_answer() if tools.model else None
         self._chunk_tokens = self._tokens_per_chunk()
         self._digests = {shown.task_id: _digest(shown.to_json()) for shown in demonstrations}
         self._policy = _policy([shown.document for shown in demonstrations], settings.occurrences)
@@ -127,7 +128,8 @@ class Preannotator:
         instructions = store.fact(project_id, "instructions") or ""
         chosen = settings or store.settings(project_id)
         version = store.demonstrations_version(project_id)
-        with_model = (tools.model, tools.model and tools.model.context_window, _form(tools.model))
+        model = tools.model
+        with_model = (model, model and (model.context_window, model.longest_answer()), _form(model))
         built_from = (label_config, instructions, chosen, version, with_model, tools.samples, tools.templates)
         before = kept.pop(project_id, None)
         if before is not None and before[0] == built_from:
@@ -157,8 +159,11 @@ class Preannotator:
         if self._tools.model is None:
             return 2**31
         empty = build_prompt(self._labels, [], "", templates=self._tools.templates)
-        room = self._tools.model.context_window - self._tokens(empty)
-        return max(_SHORTEST_CHUNK, int(room * _CHUNK_SHARE))
+        room = (self._tools.model.context_window - self._tokens(empty)) * _CHUNK_SHARE
+        if self._longest_answer:
+            # An answer may be allowed twice as many tokens as its text has.
+            room = min(room, (self._longest_answer - empty.answer_limit(self.form)) / 2)
+        return max(_SHORTEST_CHUNK, int(room))
 
     def _tokens(self, prompt: Prompt) -> int:
         """Of the prompt and its longest answer."""
@@ -193,6 +198,8 @@ class Preannotator:
         model = self._tools.model
         if model is None or estimate_tokens(text) <= self._chunk_tokens:
             return False
+        if self._longest_answer and whole.prompt.answer_limit(self.form) > self._longest_answer:
+            return True
         alone = bool(self._passages) and self._wants_demonstrations() and not whole.demonstrations
         return alone or self._tokens(whole.prompt) > model.context_window
 
@@ -255,7 +262,7 @@ class Preannotator:
             result=[],
             recipe=question.recipe,
             demonstrations=question.demonstrations,
-            problem="malformed" if found.tally["answers_not_json"] else None,
+            problem=_problem(answers, found.tally),
             rejected=found.rejected,
             regions=result_from_spans(
                 self._interface, text, spans, scores=found.scores, relations=found.grounding.relations
@@ -267,6 +274,14 @@ class Preannotator:
             similarities=question.similarities,
         )
         return Reading(suggestion, found.tally)
+
+
+def _problem(answers: Sequence[Answer], tally: Mapping[str, int]) -> FailureKind | None:
+    """What is wrong with answers that were read as far as they go."""
+    if tally.get("answers_not_json"):
+        return "malformed"
+    cut = any(answer.truncated for answer in answers) or tally.get("answers_truncated")
+    return "truncated" if cut else None
 
 
 def _task_ids(parts: Sequence[Part]) -> list[int]:

@@ -10,7 +10,6 @@ from ..errors import LabelConfigError, LabelStudioError
 from ..labeling.label_config import parse_label_config
 from ..ports import Place, PlaceState, Suggestion
 from .audit import blind_tasks
-from .connect import register
 from .places import ASIDE
 from .texts import readable_text
 from .tools import Tools
@@ -19,6 +18,8 @@ ANSWER_WITHIN = 85.0
 """Seconds; Label Studio gives up after 100."""
 
 POLL_SECONDS = 0.1
+READ_AT_ONCE = 20
+"""Tasks that nobody has told us of; more of them are left to the worker."""
 
 
 def predict(
@@ -33,21 +34,22 @@ def predict(
 
     What is late is filled in by the worker with the next publication. Tasks of the blind audit stay empty.
 
-    :param tasks: (task id, task data).
+    :param tasks: (task id, task data); of the data nothing is kept, since anybody may have sent them.
     :param arrived: when the request came in, by ``time.monotonic()``; it may have waited for its turn.
     """
     deadline = (time.monotonic() if arrived is None else arrived) + ANSWER_WITHIN
     store = tools.store
-    if not store.knows(project_id):
-        register(tools, project_id, backend_url="", extra_params={})
     ids = [task_id for task_id, _ in tasks]
+    if not store.knows(project_id):
+        # Whoever calls cannot make it one of ours: connecting does that.
+        return [_prediction(None, None, None) for _ in ids]
     blind = blind_tasks(tools, project_id)
     found = {
         task_id: made for task_id, made in store.suggestions(project_id, ids).items() if task_id not in blind
     }
-    missing = {task_id: data for task_id, data in tasks if task_id not in found and task_id not in blind}
+    missing = [task_id for task_id in ids if task_id not in found and task_id not in blind]
     if missing and tools.model is not None:
-        found |= _ask_worker(tools, project_id, missing, label_config, deadline)
+        found |= _ask_worker(tools, project_id, missing, deadline)
     version = store.fact(project_id, "version")
     places = store.places(project_id, ids)
     # Label Studio makes predictions of these answers, which the next publication has to know of.
@@ -58,30 +60,39 @@ def predict(
 
 
 def _ask_worker(
-    tools: Tools, project_id: int, missing: dict[int, dict[str, Any]], label_config: str, deadline: float
+    tools: Tools, project_id: int, missing: Sequence[int], deadline: float
 ) -> dict[int, Suggestion]:
     store = tools.store
-    texts = _texts(tools, label_config or store.fact(project_id, "label_config") or "", missing)
-    if not texts:
+    known = store.some_texts(project_id, missing)
+    if unread := [task_id for task_id in missing if task_id not in known]:
+        known |= _read(tools, project_id, unread)
+    if not known:
         return {}
-    store.add_texts(project_id, texts)
-    store.want_now(project_id, texts)
+    store.want_now(project_id, known)
     found: dict[int, Suggestion] = {}
-    while len(found) < len(texts) and time.monotonic() < deadline and not tools.stopping.wait(POLL_SECONDS):
-        found = store.suggestions(project_id, list(texts))
-    if late := texts.keys() - found.keys():
+    while len(found) < len(known) and time.monotonic() < deadline and not tools.stopping.wait(POLL_SECONDS):
+        found = store.suggestions(project_id, list(known))
+    if late := known.keys() - found.keys():
         store.add_late(project_id, late)
     return found
 
 
-def _texts(tools: Tools, label_config: str, tasks: dict[int, dict[str, Any]]) -> dict[int, str]:
-    interface = parse_label_config(label_config)
+def _read(tools: Tools, project_id: int, task_ids: Sequence[int]) -> dict[int, str]:
+    """Texts that are not known yet, as Label Studio has them: what a request says they are does not count."""
+    config = tools.store.fact(project_id, "label_config")
+    if not config:
+        return {}
+    interface = parse_label_config(config)
     texts = {}
-    for task_id, data in tasks.items():
+    for task_id in task_ids[:READ_AT_ONCE]:
         try:
-            texts[task_id] = readable_text(tools, interface, data)
+            task = tools.label_studio.task(project_id, task_id)
+            texts[task_id] = readable_text(tools, interface, task.data)
         except (LabelConfigError, LabelStudioError):
             continue
+    tools.store.add_texts(project_id, texts)
+    if len(task_ids) > READ_AT_ONCE:
+        tools.store.mark_dirty(project_id, "new_tasks")
     return texts
 
 

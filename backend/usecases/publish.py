@@ -254,9 +254,12 @@ def _change(
             store.set_facts(project_id, placing=1)
             store.mark_dirty(project_id, "suggestions")
             return
-        store.save_places(project_id, {task_id: changed(board[task_id], asked, now)})
-        if asked.result is not None:
-            store.save_shown(project_id, [ShownSuggestion(at, suggestions[task_id])])
+        place = changed(board[task_id], asked, now)
+        store.save_places(project_id, {task_id: place})
+        made = suggestions.get(task_id)
+        # A suggestion without regions looks like an empty place, but it is one.
+        if made is not None and digest(made.result) == place.digest and _is_in_front(place):
+            store.save_shown(project_id, [ShownSuggestion(at, made)])
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
         list(threads.map(change, changes))

@@ -95,6 +95,7 @@ def _tally(parsed: Sequence[ParsedAnswer], grounding: Grounding) -> tuple[Counte
     rejected = Counter(grounding.rejected)
     rejected["unknown_label"] = sum(each.unknown_labels for each in parsed)
     rejected["malformed"] = sum(each.malformed for each in parsed)
+    rejected["superseded"] = sum(each.superseded for each in parsed)
     rejected["lost_relation"] = grounding.lost_relations
     tally = Counter({f"rejected_{reason}": n for reason, n in rejected.items() if n})
     tally["answers"] = len(parsed)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import logging
 
-from allabel_core.errors import AllabelError
+from redis.exceptions import RedisError
 
+from ..logs import where
 from ..ports import Webhook
 from .adopt import adopt
-from .connect import parse_extra_params, register
+from .connect import has_token, parse_extra_params, register
 from .finish import finish
-from .memory import BEFORE_HEADER, FINISHING_HEADER, SECRET_HEADER, own_webhooks
+from .memory import (
+    FINISHING_HEADER,
+    SECRET_HEADER,
+    headers,
+    noted_settings,
+    noted_spending,
+    own_webhooks,
+)
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -28,15 +36,29 @@ def reconcile(tools: Tools) -> None:
     found = {hook.project_id: hook for hook in own_webhooks(tools) if hook.project_id is not None}
     for project_id in store.projects():
         hook = found.get(project_id)
-        if hook is None or not hook.complete or not _is_secured(tools, hook):
+        secured = hook is not None and hook.complete and _is_secured(tools, hook)
+        if hook is None or not (secured and has_token(tools, project_id)):
             store.mark_dirty(project_id, "setup")
+        else:
+            _write_down_spending(tools, project_id, hook)
     for project_id in sorted(found.keys() - set(store.projects())):
         if not _leads_here(tools, project_id, found[project_id]):
             continue
         try:
             _take_up(tools, project_id, found[project_id])
-        except AllabelError as error:
-            logger.warning("project %d: not taken up again: %s", project_id, error)
+        except RedisError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the other projects are not to wait for it
+            logger.warning("project %d: not taken up again: %s", project_id, where(error))
+
+
+def _write_down_spending(tools: Tools, project_id: int, hook: Webhook) -> None:
+    """A cap must hold even where Redis, and the ledger in it, is lost."""
+    before = noted_settings(hook)
+    if tools.model is None or before is None or noted_spending(hook) == tools.model.spending(project_id):
+        return
+    noted = headers(tools, project_id, before)
+    tools.label_studio.secure_webhook(project_id, url=hook.url, headers=noted)
 
 
 def _leads_here(tools: Tools, project_id: int, hook: Webhook) -> bool:
@@ -45,7 +67,7 @@ def _leads_here(tools: Tools, project_id: int, hook: Webhook) -> bool:
 
 
 def _is_secured(tools: Tools, hook: Webhook) -> bool:
-    return hook.headers.get(SECRET_HEADER) == tools.webhook_secret and BEFORE_HEADER in hook.headers
+    return hook.headers.get(SECRET_HEADER) == tools.webhook_secret and noted_settings(hook) is not None
 
 
 def _take_up(tools: Tools, project_id: int, hook: Webhook) -> None:

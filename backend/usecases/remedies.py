@@ -23,6 +23,11 @@ _REMEDIES: dict[type[AllabelError], str] = {
 }
 _ANY_REMEDY = "'allabel doctor PROJECT' checks every part and says what to do."
 
+_UNFORESEEN_REMEDY = (
+    "It is tried again. Undo what was changed last in this project, such as an annotation that a script has "
+    "imported; the worker's log says where it happened: please report that."
+)
+
 _MODEL_REMEDIES: dict[FailureKind, str] = {
     "unreachable": "Start the model's server or correct its address; it is asked again.",
     "timeout": "Raise OPENAI_TIMEOUT or lower OPENAI_CONCURRENCY, and restart the workers.",
@@ -31,15 +36,22 @@ _MODEL_REMEDIES: dict[FailureKind, str] = {
     "budget": "Raise MAX_COST or MAX_TOKENS and restart the workers.",
     "refused": "Annotate these tasks without a suggestion, or use another model.",
     "too_long": "Set CONTEXT_WINDOW to the size of the model's context and restart the workers.",
+    "truncated": "Let the model think less (REASONING_EFFORT, OPENAI_EXTRA_BODY) or use one with longer "
+    "answers, and restart the workers.",
     "malformed": "Use a model that follows instructions better, or the right OPENAI_API_STYLE.",
 }
 
 
-def note_problem(tools: Tools, project_id: int, error: AllabelError) -> None:
-    """The project is degraded until a sync succeeds."""
-    remedy = next((words for kind, words in _REMEDIES.items() if isinstance(error, kind)), _ANY_REMEDY)
-    tools.store.set_facts(project_id, state="degraded", problem=str(error), remedy=remedy)
-    tools.store.note_error(project_id, str(error), remedy)
+def note_problem(tools: Tools, project_id: int, error: Exception) -> None:
+    """The project is degraded until a sync succeeds. What an unforeseen error says may quote a text."""
+    if isinstance(error, AllabelError):
+        problem, remedy = str(error), _ANY_REMEDY
+    else:
+        problem = f"Something unforeseen ({type(error).__name__}) keeps this project from going on."
+        remedy = _UNFORESEEN_REMEDY
+    remedy = next((words for kind, words in _REMEDIES.items() if isinstance(error, kind)), remedy)
+    tools.store.set_facts(project_id, state="degraded", problem=problem, remedy=remedy)
+    tools.store.note_error(project_id, problem, remedy)
 
 
 def note_model_failure(tools: Tools, project_id: int, failure: ModelFailure, *, everywhere: bool) -> None:

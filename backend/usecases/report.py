@@ -106,8 +106,10 @@ def _spending(tools: Tools, project_id: int, insight: Insight) -> SpendingReport
         completion_tokens=spent.completion_tokens,
         cached_tokens=spent.cached_tokens,
         cost=spent.cost if priced else None,
+        saved=spent.saved if priced else None,
         to_finish=insight.to_finish,
         finish_now=insight.finish_now,
+        unanswered=spent.unanswered,
     )
 
 

@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 PASSING = ("unreachable", "timeout", "rate_limited", "budget", "rejected")
 """Failures that say nothing about the text: the task stays wanted."""
 
+CUT = (
+    "An answer ran into its limit of tokens, also when it was given more: what it says up to there is shown."
+)
+
 TRY_AGAIN_SECONDS = 30.0
 
 
@@ -109,12 +113,16 @@ def _keep(
     calibrations = stored_calibrations(tools, project_id)
     min_confidence = store.settings(project_id).min_confidence
     tally: Counter[str] = Counter()
+    cut = 0
     for task_id, answers in answered.items():
         with about(task=task_id):
             reading = preannotator.read(task_id, texts[task_id], questions[task_id], answers)
         store.save_suggestions(project_id, [present(reading.suggestion, calibrations, min_confidence)])
         if not all(answer.from_cache for answer in answers):
             tally.update(reading.tally)
+            cut += reading.suggestion.problem == "truncated"
+    if cut:
+        note_model_failure(tools, project_id, ModelFailure("truncated", CUT), everywhere=False)
     for name, number in tally.items():
         store.count(project_id, name, number)
 

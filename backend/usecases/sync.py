@@ -6,10 +6,11 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
-from allabel_core.errors import AllabelError
+from redis.exceptions import RedisError
 
 from ..errors import LabelStudioError, LabelStudioNotFoundError, LabelStudioRejectedError
 from ..labeling.label_config import parse_label_config
+from ..logs import where
 from ..ports import Project, QueueEntry
 from .audit import budget_without, draw, with_audit
 from .connect import describe_progress, set_up
@@ -53,7 +54,9 @@ def sync(tools: Tools, project_id: int) -> bool:
         waited = store.waiting_seconds(project_id)
         try:
             _sync(tools, project_id, kinds)
-        except AllabelError as error:
+        except RedisError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the project must show it and try again
             if isinstance(error, LabelStudioNotFoundError) and _is_gone(tools, project_id):
                 logger.warning("project %d: gone from Label Studio, forgotten", project_id)
                 store.forget_project(project_id)
@@ -65,7 +68,7 @@ def sync(tools: Tools, project_id: int) -> bool:
             note_problem(tools, project_id, error)
             tools.meter.count("errors", "sync", type(error).__name__)
             store.postpone(project_id, min(LONGEST_WAIT, 2.0 ** min(failures, 10)))
-            logger.warning("project %d: %s (%d in a row)", project_id, type(error).__name__, failures)
+            logger.warning("project %d: %s (%d in a row)", project_id, where(error), failures)
             return True
         seconds = time.monotonic() - started
         store.set_facts(project_id, failures=0, sync_seconds=round(seconds, 3))

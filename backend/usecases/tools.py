@@ -25,6 +25,20 @@ def _silent(_: str, __: int, ___: int) -> None:
     pass
 
 
+def _nowhere(_: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Each called, for it may have been replaced since. ``webhook``: what Label Studio's webhook sends, hence
+    known to a project's members. ``own``: what nobody else knows, for sessions and tokens.
+    """
+
+    webhook: Callable[[], str]
+    own: Callable[[], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """``model`` is None where none is configured: the queue is ordered, suggestions stay empty.
@@ -33,6 +47,7 @@ class Tools:
     ``encoder``: sentence embeddings; only a worker calls it. ``preannotators``: by project, those used
     last, each with what it was built from. ``on_progress``: told what is done of how much, by a worker's job.
     ``stopping``: set when the process is to end, for what would wait long.
+    ``guarded``: this backend asks for a password. ``own_address``: whether an address is this backend's.
     ``public_url`` and ``label_studio_url``: where people's browsers reach this backend and Label Studio.
     """
 
@@ -43,16 +58,26 @@ class Tools:
     templates: Templates
     defaults: ProjectSettings
     backend_url: str
-    webhook_secret: str = field(repr=False)
+    secrets: Secrets = field(repr=False)
     chunk: int
     samples: int
     public_url: str
     label_studio_url: str
+    guarded: bool = False
+    own_address: Callable[[str], bool] = _nowhere
     encoder: Encoder = field(default_factory=Encoder)
     on_progress: OnProgress = _silent
     stopping: Event = field(default_factory=Event, repr=False)
     meter: Meter = field(default_factory=Meter)
     preannotators: dict[int, tuple[object, Preannotator]] = field(default_factory=dict, repr=False)
+
+    @property
+    def webhook_secret(self) -> str:
+        return self.secrets.webhook()
+
+    @property
+    def own_key(self) -> str:
+        return self.secrets.own()
 
     def tell(self, project_id: int, doing: str, done: int, total: int) -> None:
         """How far the work on a project is, for pages, terminals and the job's own record."""

@@ -21,6 +21,9 @@ def trouble(tools: Tools, project_id: int, facts: Mapping[str, str]) -> Trouble:
     state = facts.get("state", "unknown")
     if refusal := tools.store.refusal():
         return Trouble("degraded", f"Redis takes nothing in: {refusal}", _redis_remedy(refusal))
+    if (policy := tools.store.eviction()).startswith("allkeys"):
+        thrown = f"Redis throws away what it holds once it is full (maxmemory-policy {policy})."
+        return Trouble("degraded", thrown, "Set Redis' maxmemory-policy to noeviction.")
     if not tools.store.workers_alive() and tools.store.has_work(project_id):
         return Trouble("degraded", "No worker is running, so nothing goes on.", "Start one: allabel worker")
     if problem := facts.get("problem"):

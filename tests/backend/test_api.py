@@ -31,7 +31,7 @@ def tools(store: Store) -> Tools:
 
 @pytest.fixture
 def client(tools: Tools) -> Iterator[TestClient]:
-    with TestClient(create_app(read_settings({}), tools)) as client:
+    with TestClient(create_app(read_settings({}), tools), base_url="http://localhost:9090") as client:
         yield client
 
 
@@ -72,7 +72,7 @@ def test_what_is_not_there_is_not_found(client: TestClient, path: str) -> None:
 
 def test_the_figures_are_guarded_like_the_rest(tools: Tools) -> None:
     settings = read_settings({"BASIC_AUTH_USER": "ann", "BASIC_AUTH_PASS": "secret"})
-    with TestClient(create_app(settings, tools)) as client:
+    with TestClient(create_app(settings, tools), base_url="http://localhost:9090") as client:
         for path in PATHS:
             assert client.get(f"/api/projects{path}").status_code == 401
             assert client.get(f"/api/projects{path}", auth=("ann", "secret")).status_code == 200

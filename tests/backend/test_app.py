@@ -29,14 +29,16 @@ def tools(store: Store) -> Tools:
 
 @pytest.fixture
 def client(tools: Tools) -> Iterator[TestClient]:
-    with TestClient(create_app(read_settings({}), tools), base_url="http://backend:9090") as client:
+    with TestClient(
+        create_app(read_settings({"ALLOWED_HOSTS": "backend"}), tools), base_url="http://backend:9090"
+    ) as client:
         yield client
 
 
 @pytest.fixture
 def guarded(tools: Tools) -> Iterator[TestClient]:
     settings = read_settings({"BASIC_AUTH_USER": "ann", "BASIC_AUTH_PASS": "päss"})
-    with TestClient(create_app(settings, tools)) as client:
+    with TestClient(create_app(settings, tools), base_url="http://localhost:9090") as client:
         yield client
 
 

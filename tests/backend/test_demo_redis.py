@@ -1,7 +1,8 @@
+from pathlib import Path
+
 import pytest
 import redis
 
-from backend.adapters.store import Store
 from backend.demo import redis_executable
 from backend.demo.processes import ServiceError, silent
 from backend.demo.services import RedisServer
@@ -67,10 +68,25 @@ def test_another_redis_keeps_nothing(tmp_path):
             client.set("a", 1)
 
 
-def test_tries_to_sign_in_are_counted_on_either_redis(start):
-    with start() as server, redis.Redis.from_url(server.url) as client:
-        store = Store(client)
-        assert [store.count_try("x", 60) for _ in range(3)] == [1, 2, 3]
-        assert 0 < client.ttl("allabel:tries:x") <= 60
-        store.forget_tries("x")
-        assert store.count_try("x", 60) == 1
+def test_others_on_this_machine_cannot_use_it_or_read_its_files(tmp_path):
+    with RedisServer(tmp_path / "redis", persistent=True) as server:
+        stranger = redis.Redis(host="127.0.0.1", port=server.port)
+        with pytest.raises(redis.exceptions.AuthenticationError):
+            stranger.set("a", 1)
+        stranger.close()
+        with redis.Redis.from_url(server.url) as client:
+            client.set("a", 1)
+            client.save()
+            assert client.config_get("bind")["bind"] == "127.0.0.1"
+        files = [path for path in server.directory.iterdir() if path.is_file() and path != server.log]
+        assert {path.name for path in files} >= {"dump.rdb", "redis.conf", "password"}
+        assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o600"}
+        assert server.password not in server.log.read_text()
+        command = Path(f"/proc/{client_pid(server)}/cmdline")
+        assert not command.exists() or server.password.encode() not in command.read_bytes()
+    assert RedisServer(tmp_path / "redis").password == server.password
+
+
+def client_pid(server):
+    with redis.Redis.from_url(server.url) as client:
+        return client.info("server")["process_id"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend import doctor
-from backend.adapters.label_studio_setup import IMPORT_FLAG
+from backend.usecases.memory import IMPORT_FLAG
 from fakes import FakeLabelStudio
 
 

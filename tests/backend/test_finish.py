@@ -80,7 +80,7 @@ def test_raising_the_budget_serves_more_also_after_finishing(
     finish(tools, PROJECT)
     settle(tools)
     assert report(tools, PROJECT).next == "review"
-    assert raise_budget(tools, PROJECT, 20, None) == 30
+    assert raise_budget(tools, PROJECT, 20) == 30
     settle(tools)
     found = report(tools, PROJECT)
     assert (found.state, found.budget, found.next) == ("ready", 30, "annotate")
@@ -95,7 +95,7 @@ def test_a_budget_in_tokens_is_raised_by_what_twenty_texts_take(
         make_tools(store, label_studio, PaidModel(spot_fruits), budget="60", budget_unit="tokens", window=5)
     )
     before = report(tools, PROJECT).budget
-    raise_budget(tools, PROJECT, 20, None)
+    raise_budget(tools, PROJECT, 20)
     settle(tools)
     assert report(tools, PROJECT).budget == pytest.approx(before + 20, abs=1)
 

@@ -107,7 +107,7 @@ def client(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient
     monkeypatch.setattr(backend.usecases.predict, "ANSWER_WITHIN", 0.0)
     monkeypatch.setattr(backend.usecases.predict, "POLL_SECONDS", 0.0)
     tools = make_tools(store, FakeLabelStudio({}), ScriptedModel(lambda _: "{}"))
-    with TestClient(create_app(read_settings({}), tools)) as client:
+    with TestClient(create_app(read_settings({}), tools), base_url="http://localhost:9090") as client:
         client.post("/setup", json=REQUESTS["/setup"])
         yield client
 

@@ -277,3 +277,21 @@ def test_a_right_that_is_missing_stays_one() -> None:
     studio = Studio(ok([]), httpx.Response(403, json={"detail": "No permission."}))
     with pytest.raises(LabelStudioUnauthorisedError, match="No permission"):
         studio.client().secure_webhook(1, url="http://b/webhook", headers={})
+
+
+# Its clock
+
+
+@pytest.mark.parametrize(
+    ("its_time", "asks_for_all"), [("10:00:00", False), ("09:59:58", False), ("09:00:00", True)]
+)
+def test_where_its_clock_was_set_back_no_change_is_missed(its_time: str, asks_for_all: bool) -> None:
+    now = {"date": f"Sat, 28 Nov 2026 {its_time} GMT"}
+    page = {"tasks": [], "total": 0}
+    studio = Studio(httpx.Response(200, json={"release": "1"}, headers=now), *(ok(page) for _ in range(2)))
+    client = studio.client()
+    client.reachable(1.0)
+    client.annotated_tasks(1, "2026-11-28T10:00:00.5Z")
+    query = json.loads(studio.requests[1].url.params["query"])
+    asked = {item["filter"] for item in query["filters"]["items"]}
+    assert ("filter:tasks:updated_at" not in asked) == asks_for_all

@@ -49,7 +49,7 @@ def tools(store: Store) -> Tools:
 
 
 def test_every_answer_comes_within_a_second(tools: Tools) -> None:
-    with TestClient(create_app(read_settings({}), tools)) as client:
+    with TestClient(create_app(read_settings({}), tools), base_url="http://localhost:9090") as client:
         client.get("/health")
         addresses = [f"/api/projects{path}" for path in PATHS] + [f"/projects{path}" for path in PAGES]
         seconds = {}

@@ -13,7 +13,7 @@ from backend.adapters.store import Store
 from backend.app import create_app
 from backend.contract import MAX_CONFIG_CHARACTERS, MAX_TASKS
 from backend.labeling.label_config import MAX_TEXT_CHARACTERS
-from backend.limits import MAX_BODY_BYTES, MAX_JSON_DEPTH, RequestLimits
+from backend.limits import MAX_BODY_BYTES, MAX_JSON_DEPTH, MAX_JSON_PARTS, RequestLimits
 from backend.settings import read_settings
 from fakes import LABEL_CONFIG, FakeLabelStudio, make_tools
 
@@ -22,7 +22,10 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture
 def client(store: Store) -> Iterator[TestClient]:
-    with TestClient(create_app(read_settings({}), make_tools(store, FakeLabelStudio({})))) as client:
+    with TestClient(
+        create_app(read_settings({}), make_tools(store, FakeLabelStudio({}))),
+        base_url="http://localhost:9090",
+    ) as client:
         yield client
 
 
@@ -72,7 +75,7 @@ def through_limits(receive: Callable[[], Message], **limits: float) -> tuple[int
     async def send(message: Message) -> None:
         answered.append(message)
 
-    scope = {"type": "http", "headers": [(b"transfer-encoding", b"chunked")]}
+    scope = {"type": "http", "path": "/predict", "headers": [(b"transfer-encoding", b"chunked")]}
     asyncio.run(RequestLimits(echo, **limits)(scope, receive_later, send))  # type: ignore[arg-type]
     return answered[0]["status"], answered[1]["body"]
 
@@ -109,6 +112,27 @@ def test_json_may_be_nested_only_so_deep(client: TestClient) -> None:
 @pytest.mark.parametrize("body", ["{", "\x00", '{"project": "\\ud800"}', "[1,]", "'a'"])
 def test_what_is_no_json_is_refused(client: TestClient, body: str) -> None:
     assert "not JSON" in refusal(client, "/setup", 422, content=body, headers=JSON)
+
+
+def test_json_may_have_only_so_many_parts(client: TestClient) -> None:
+    for part in (b"[],", b"{},", b"1,", b'"",'):
+        body = b'{"a": [' + part * MAX_JSON_PARTS + b"1]}"
+        assert "more than 1,000,000 parts" in refusal(client, "/predict", 422, content=body, headers=JSON)
+
+
+def test_what_stands_in_words_are_no_parts(client: TestClient) -> None:
+    texts = [',[{"' * (MAX_TEXT_CHARACTERS // 4), "\\" * (MAX_TEXT_CHARACTERS // 2), "ä" * 1000]
+    tasks = [{"id": number, "data": {"text": text}} for number, text in enumerate(texts, 1)]
+    answer = client.post("/predict", json={"project": 1, "tasks": tasks})
+    assert answer.status_code == 200
+    assert len(answer.json()["results"]) == len(texts)
+
+
+@pytest.mark.parametrize("unclosed", [b'"' + b'\\"' * 2**20, b'"' * (2**21 + 1), b'"' + b"\\" * (2**21 + 1)])
+def test_an_unclosed_word_is_no_json_however_long(client: TestClient, unclosed: bytes) -> None:
+    """Looked for from every quotation mark on, its end would be looked for hours."""
+    answer = refusal(client, "/predict", 422, content=unclosed, headers=JSON)
+    assert "not JSON" in answer or "parts" in answer
 
 
 def test_only_so_many_tasks_at_once(client: TestClient) -> None:

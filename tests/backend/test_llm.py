@@ -158,7 +158,7 @@ def test_samples_are_asked_for_at_another_temperature(server: ScriptedLlm) -> No
 
 def test_a_failed_sample_leaves_the_answer(server: ScriptedLlm) -> None:
     model = warm(server)
-    server.faults.extend([reply("first"), error(422)])
+    server.faults.extend([reply("first"), error(401)])
     [answer] = model.answer([prompt("a")], project_id=1, samples=2)
     assert isinstance(answer, Answer)
     assert (answer.text, answer.alternatives) == ("first", ())

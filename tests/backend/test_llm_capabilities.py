@@ -120,9 +120,10 @@ def test_a_server_that_has_changed_is_probed_again() -> None:
         model = OpenAiModel(LlmConfig(model="m", base_url=server.url), store)
         model.check()
         server.abilities = Abilities(logprobs=False, json_schema=False)
-        [first] = model.answer([PROMPT], project_id=1)
-        assert isinstance(first, ModelFailure)
-        assert first.kind == "rejected"
-        [second] = model.answer([PROMPT], project_id=1)
-        assert isinstance(second, Answer)
-        assert server.requests[-1].body["response_format"] == {"type": "json_object"}
+        [answer] = model.answer([PROMPT], project_id=1)
+        assert isinstance(answer, Answer)
+        assert "response_format" not in server.requests[-1].body
+        assert "logprobs" not in server.requests[-1].body
+        [other] = model.answer([build_prompt(LabelSet(("Material",)), [], "TiO2")], project_id=1)
+        assert isinstance(other, Answer)
+        assert server.requests[-2].body["messages"] != server.requests[-1].body["messages"]

@@ -26,10 +26,10 @@ from backend.adapters.llm_cache import ReplyCache, persist
 from backend.adapters.llm_config import LlmConfig, Prices
 from backend.adapters.llm_failures import MalformedReplyError, wait_asked_for
 from backend.adapters.llm_lease import Leases
-from backend.adapters.llm_ledger import Ledger, Reservation
+from backend.adapters.llm_ledger import Ledger, Reservation, plausible
+from backend.adapters.llm_reply import Reply, read_reply
 from backend.adapters.llm_store import KeyValue, MemoryKeyValue, RedisKeyValue
-from backend.adapters.llm_wire import Reply, read_reply
-from backend.ports import ModelFailure
+from backend.ports import ModelFailure, Spending
 
 pytestmark = pytest.mark.slow
 
@@ -310,3 +310,56 @@ def test_settings_that_cannot_work_say_which(settings: dict[str, Any], names: st
 )
 def test_endpoints(provider: Any, url: str, endpoint: str) -> None:
     assert config(provider=provider, base_url=url).endpoint == endpoint
+
+
+# What the ledger cannot know for sure
+
+
+def test_a_call_whose_answer_never_came_counts_by_estimate_and_is_marked() -> None:
+    ledger = Ledger(MemoryKeyValue(), config(prices=Prices(1.0, 2.0), max_tokens=1000))
+    ledger.lose(1, 300, 100)
+    ledger.settle(1, prompt_tokens=300, completion_tokens=50, cached_tokens=0)
+    spent = ledger.spending(1)
+    assert (spent.calls, spent.unanswered) == (2, 1)
+    assert (spent.prompt_tokens, spent.completion_tokens) == (600, 150)
+    assert spent.cost == pytest.approx(600e-6 + 300e-6)
+    assert isinstance(ledger.reserve(1, 300, 100), ModelFailure)
+
+
+def test_a_call_under_way_when_its_worker_died_counts_once_it_is_asked_again() -> None:
+    store = MemoryKeyValue()
+    ledger = Ledger(store, config())
+    ledger.begin(1, "a", 300, 100)
+    ledger.begin(1, "b", 300, 100)
+    ledger.end("b")
+    assert ledger.spending(1).calls == 0
+    survivor = Ledger(store, config())
+    survivor.begin(1, "b", 300, 100)
+    assert survivor.spending(1).unanswered == 0
+    survivor.begin(1, "a", 300, 100)
+    survivor.end("a")
+    survivor.begin(1, "a", 300, 100)
+    assert survivor.spending(1).unanswered == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "counted"), [(0, 0), (310, 310), (60_000, 60_000), (None, 300), (10**30, 300), (2**62, 300)]
+)
+def test_usage_is_believed_within_bounds(told: int | None, counted: int) -> None:
+    assert plausible(told, 300) == counted
+
+
+def test_more_tokens_from_the_cache_than_there_were_make_nothing_cheaper() -> None:
+    ledger = Ledger(MemoryKeyValue(), config(prices=Prices(1.0, 1.0, 0.0)))
+    ledger.settle(1, prompt_tokens=10, completion_tokens=10, cached_tokens=10**6)
+    assert ledger.spending(1).cached_tokens == 10
+    assert ledger.spending(1).cost == pytest.approx(10e-6)
+
+
+def test_what_was_written_down_is_a_lower_bound() -> None:
+    ledger = Ledger(MemoryKeyValue(), config(prices=Prices(1.0, 1.0)))
+    ledger.settle(1, prompt_tokens=500, completion_tokens=1, cached_tokens=0)
+    noted = Spending(calls=7, prompt_tokens=100, completion_tokens=900, cost=0.5, unanswered=2)
+    for _ in range(2):
+        ledger.recall(1, noted)
+        assert ledger.spending(1) == Spending(7, 500, 900, 0, 0.5, 2)

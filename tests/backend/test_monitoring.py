@@ -40,7 +40,7 @@ def tools(store: Store) -> Tools:
 
 @pytest.fixture
 def client(tools: Tools) -> Iterator[TestClient]:
-    with TestClient(create_app(read_settings({}), tools)) as client:
+    with TestClient(create_app(read_settings({}), tools), base_url="http://localhost:9090") as client:
         yield client
 
 
@@ -149,6 +149,7 @@ def test_ready_needs_redis_a_worker_and_label_studio(client: TestClient, tools: 
         "redis": "ok",
         "worker": "none is running; start one: allabel worker",
         "label_studio": "ok",
+        "projects": "ok",
     }
     pulse = Pulse(tools, is_worker=True)
     pulse.start()

@@ -9,17 +9,19 @@ from dataclasses import replace
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
+from itsdangerous import URLSafeTimedSerializer
 from projects import PROJECT, AnyLabelStudio, FullModel, connected, gold, make_tools, settle, spot_fruits
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from backend.adapters.store import Store
 from backend.app import create_app
-from backend.pages.access import ATTEMPTS
 from backend.pages.sessions import COOKIE
 from backend.pages.words import errors_in_words, in_ten
 from backend.settings import read_settings
-from backend.usecases.tools import Tools
+from backend.throttle import ATTEMPTS
+from backend.usecases.tools import Secrets, Tools
 from fakes import LABEL_CONFIG
+from stored import everything_in
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +40,7 @@ def tools(store: Store) -> Tools:
 
 
 def visitor(tools: Tools, base_url: str = "http://backend", **environment: str) -> TestClient:
-    app = create_app(read_settings(environment), tools)
+    app = create_app(read_settings({"ALLOWED_HOSTS": "backend", **environment}), tools)
     return TestClient(app, base_url=base_url, follow_redirects=False)
 
 
@@ -200,6 +202,49 @@ def test_signing_out_ends_it(guarded: TestClient) -> None:
     assert "Sign out" in page.text
     assert guarded.post("/logout", data={"token": token(page)}).status_code == 303
     assert guarded.get("/projects").status_code == 303
+
+
+def test_a_signed_out_cookie_is_worth_nothing_whoever_has_it(guarded: TestClient, tools: Tools) -> None:
+    sign_in(guarded)
+    cookie = guarded.cookies[COOKIE]
+    with visitor(tools, **LOGIN) as thief:
+        thief.cookies.set(COOKIE, cookie)
+        assert thief.get("/projects").status_code == 200
+        assert guarded.post("/logout", data={"token": token(guarded.get("/projects"))}).status_code == 303
+        assert thief.get("/projects").status_code == 303
+
+
+def test_a_browser_that_was_signed_in_before_is_locked_out_by_nobody_else(
+    guarded: TestClient, tools: Tools
+) -> None:
+    sign_in(guarded)
+    guarded.cookies.delete(COOKIE)
+    with visitor(tools, **LOGIN) as guesser:
+        for _ in range(2 * ATTEMPTS):
+            sign_in(guesser, "wrong")
+        assert sign_in(guesser).status_code == 429
+    assert sign_in(guarded).status_code == 303
+    guarded.cookies.delete(COOKIE)
+    for _ in range(ATTEMPTS):
+        sign_in(guarded, "wrong")
+    assert sign_in(guarded).status_code == 429
+
+
+def test_the_session_key_follows_from_nothing_that_others_know(guarded: TestClient, tools: Tools) -> None:
+    sign_in(guarded)
+    cookie = guarded.cookies[COOKIE]
+    other = replace(tools, secrets=Secrets(tools.secrets.webhook, lambda: "another key"))
+    with visitor(other, **LOGIN) as client:
+        client.cookies.set(COOKIE, cookie)
+        assert client.get("/projects").status_code == 303
+
+
+def test_redis_holds_no_session_s_identity(guarded: TestClient, store: Store) -> None:
+    sign_in(guarded)
+    cookie = guarded.cookies[COOKIE]
+    assert b"allabel:session:" in everything_in(store.redis)
+    identity = URLSafeTimedSerializer("key", salt="allabel session").loads(cookie)[0]
+    assert identity.encode() not in everything_in(store.redis)
 
 
 @pytest.mark.parametrize(("base_url", "secure"), [("http://backend", False), ("https://backend", True)])

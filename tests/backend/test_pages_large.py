@@ -29,7 +29,10 @@ PROJECT = 1
 def client(redis: Redis) -> TestClient:
     store = Store(redis)
     _fill(store)
-    return TestClient(create_app(read_settings({}), make_tools(store, FakeLabelStudio({}))))
+    return TestClient(
+        create_app(read_settings({}), make_tools(store, FakeLabelStudio({}))),
+        base_url="http://localhost:9090",
+    )
 
 
 def _fill(store: Store) -> None:

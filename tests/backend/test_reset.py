@@ -222,6 +222,7 @@ def test_another_installations_webhook_is_left_alone(
 
 @pytest.mark.parametrize("damage", ["gone", "switched off", "without secret"])
 def test_a_damaged_webhook_is_mended(tools: Tools, label_studio: FakeLabelStudio, damage: str) -> None:
+    reconcile(tools)
     [(address, hook)] = label_studio.hooks.items()
     if damage == "gone":
         label_studio.hooks.clear()

@@ -112,7 +112,9 @@ def test_no_secret_leaves(
 ) -> None:
     monkeypatch.setattr("backend.usecases.predict.ANSWER_WITHIN", 0.0)
     tools = build_tools(settings)
-    with TestClient(create_app(settings, tools), raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(settings, tools), base_url="http://localhost:9090", raise_server_exceptions=False
+    ) as client:
         told = answers(client)
         sync(tools, 3)
         tools.store.set_facts(3, label_config=LABEL_CONFIG, instructions="")

@@ -38,7 +38,9 @@ def app(tools: Tools) -> FastAPI:
 
 @pytest.fixture
 def client(app: FastAPI) -> Iterator[TestClient]:
-    with TestClient(app, raise_server_exceptions=False, follow_redirects=False) as client:
+    with TestClient(
+        app, base_url="http://localhost:9090", raise_server_exceptions=False, follow_redirects=False
+    ) as client:
         yield client
 
 

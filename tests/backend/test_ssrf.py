@@ -105,20 +105,21 @@ def test_a_request_makes_us_ask_nobody_but_label_studio(
 ) -> None:
     monkeypatch.setattr(backend.usecases.predict, "ANSWER_WITHIN", 0.0)
     studio, other = sites
-    label_studio = FakeLabelStudio({})
+    bait = other.address + "/data/text"
+    named = [bait, "/data/away", bait.replace("http:", ""), f"{studio.address}@{bait[7:]}", "/data/fine"]
+    label_studio = FakeLabelStudio(dict(enumerate(named, 1)), project_id=3)
     reader = LabelStudioClient(studio.address, TOKEN, retries=0)
     monkeypatch.setattr(label_studio, "text_at", reader.text_at)
     tools = make_tools(store, label_studio, ScriptedModel(lambda _: "{}"))
-    bait = other.address + "/data/text"
-    named = [bait, "/data/away", bait.replace("http:", ""), f"{studio.address}@{bait[7:]}", "/data/fine"]
     tasks = [{"id": number, "data": {"text": address}} for number, address in enumerate(named, 1)]
-    with TestClient(create_app(read_settings({}), tools)) as client:
+    with TestClient(create_app(read_settings({}), tools), base_url="http://localhost:9090") as client:
         setup = {"project": "3.1", "schema": BY_ADDRESS, "hostname": bait, "access_token": "t"}
         assert client.post("/setup", json=setup).status_code == 200
+        store.set_facts(3, label_config=BY_ADDRESS)
         predict = {"project": "3.1", "label_config": BY_ADDRESS, "tasks": tasks}
         assert len(client.post("/predict", json=predict).json()["results"]) == len(tasks)
         event = {"action": "TASKS_CREATED", "project": {"id": 3, "url": bait}, "tasks": tasks, "url": bait}
-        headers = {SECRET_HEADER: "secret", "Host": other.address[7:], "X-Forwarded-Host": other.address[7:]}
+        headers = {SECRET_HEADER: "secret", "X-Forwarded-Host": other.address[7:]}
         assert client.post("/webhook", json=event, headers=headers).status_code == 202
     reader.close()
     assert other.asked == []

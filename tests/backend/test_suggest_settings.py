@@ -22,7 +22,9 @@ from fakes import LABEL_CONFIG
 @pytest.fixture
 def client(store: Store) -> Iterator[TestClient]:
     tools = make_tools(store, AnyLabelStudio({}), None)
-    with TestClient(create_app(read_settings({}), tools), base_url="http://backend:9090") as client:
+    with TestClient(
+        create_app(read_settings({"ALLOWED_HOSTS": "backend"}), tools), base_url="http://backend:9090"
+    ) as client:
         yield client
 
 

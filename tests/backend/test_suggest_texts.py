@@ -204,7 +204,7 @@ def test_each_part_has_demonstrations_of_its_own_and_long_ones_are_shown_in_part
     stretches = [" ".join([f"Much {topic} is told of."] * 14) + " " for topic in TOPICS]
     tasks = {1: {"text": "".join(stretches)}, 2: {"text": "".join(stretches[::-1])}}
     label_studio = AnyLabelStudio(tasks)
-    model = FullModel(lambda prompt: entities(("loom", "Fruit")), context_window=1500)
+    model = FullModel(lambda prompt: entities(("loom", "Fruit")), context_window=1540)
     tools = connected(make_tools(store, label_studio, model, k=1))
     done, left = (1, 2) if label_studio.served()[0] == 1 else (2, 1)
     label_studio.annotate(done, gold(label_studio, tasks[done]["text"], ("loom", "Fruit")))

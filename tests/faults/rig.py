@@ -77,7 +77,7 @@ class Rig:
         return {
             "HOST": LOOPBACK,
             "BACKEND_URL": self.to_web.url,
-            "REDIS_URL": f"redis://{LOOPBACK}:{self.redis.port}/0",
+            "REDIS_URL": f"redis://:{self.redis_server.password}@{LOOPBACK}:{self.redis.port}/0",
             "LABEL_STUDIO_URL": self.to_label_studio.url,
             "LABEL_STUDIO_API_KEY": self.label_studio.token,
             "OPENAI_BASE_URL": self.model.url,

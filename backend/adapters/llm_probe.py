@@ -1,39 +1,37 @@
-"""What an endpoint can do, found out by asking it a few tiny questions, and remembered."""
+"""What an endpoint can do, found out by asking it a few tiny questions."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from allabel_core.prompting import Form, Message, Prompt
+from allabel_core.answers import answer_schema
+from allabel_core.prompting import Form, LabelSet, Message, Prompt
 
 from ..ports import ModelFailure
 from .llm_config import LlmConfig
 from .llm_endpoint import Endpoint
-from .llm_store import KeyValue
-from .llm_wire import Capabilities, JsonMode, Reply, json_mode, logprobs_of_chosen, request_body
+from .llm_reply import Reply
+from .llm_ways import ROOMS, UNSUPPORTED, after_refusal
+from .llm_wire import Capabilities, JsonMode, json_mode, logprobs_of_chosen, request_body
 
-_REMEMBER_SECONDS = 7 * 86400.0
-# What was found out while the provider was failing is doubted soon.
-_DOUBTFUL_SECONDS = 600.0
-# A request rejected in production may mean that the server has changed: ask again, but not each time.
-_REPROBE_SECONDS = 600.0
-_VERSION = 1
-# Statuses by which a server says that it does not know an endpoint or a parameter.
-_UNSUPPORTED = (400, 404, 405, 415, 422, 501)
-
+_SHAPE = answer_schema(LabelSet(("Greeting", "Farewell")))["properties"]
+# As a real question is: a system message, an example, a schema of a list of objects.
 PROBE = Prompt(
-    messages=(Message("user", "Say hello as JSON."),),
+    messages=(
+        Message("system", "You answer with JSON alone."),
+        Message("user", "Say goodbye as JSON."),
+        Message("assistant", '{"goodbye": true}'),
+        Message("user", "Say hello as JSON."),
+    ),
     completion="Hello. Hello. Hello.",
     schema={
         "type": "object",
-        "properties": {"probe": {"type": "boolean"}},
-        "required": ["probe"],
+        "properties": {"probe": {"type": "boolean"}, **_SHAPE},
+        "required": ["probe", *_SHAPE],
         "additionalProperties": False,
     },
     stop=("\n",),
@@ -61,7 +59,9 @@ class Probe:
         found = await self._plainest()
         if isinstance(found, ModelFailure):
             return found
-        plain = request_body(PROBE, found, self.config)
+        # Whether a parameter is taken shows before any thinking is done.
+        short = replace(found, room=0) if found.limit_name == "max_tokens" else found
+        plain = request_body(PROBE, short, self.config)
         if found.form == "completion":
             logprobs, seed = await asyncio.gather(
                 self._supports_logprobs(plain, "completion"),
@@ -78,24 +78,31 @@ class Probe:
     async def _plainest(self) -> Capabilities | ModelFailure:
         """The first way of asking that is answered."""
         first_failure: ModelFailure | None = None
-        for candidate in _ways_of_asking(self.config):
+        tried: set[Capabilities] = set()
+        ways = list(_ways_of_asking(self.config))
+        while ways:
+            candidate = ways.pop(0)
+            if candidate in tried:
+                continue
+            tried.add(candidate)
             body = request_body(PROBE, candidate, self.config)
-            outcome = await self.endpoint.ask(
-                body, form=candidate.form, max_answer_tokens=PROBE.max_answer_tokens
-            )
+            outcome = await self.endpoint.ask(body, form=candidate.form)
             if isinstance(outcome, Reply):
                 self.replies.append(outcome)
-                return candidate
+                thinks = outcome.thought or (outcome.truncated and not outcome.text)
+                return replace(candidate, room=max(candidate.room, ROOMS[0])) if thinks else candidate
             first_failure = first_failure or outcome.failure
-            if outcome.status not in _UNSUPPORTED:
+            if outcome.about == "setup" or (outcome.status not in UNSUPPORTED and not outcome.about):
                 return outcome.failure
+            if outcome.about and (lower := after_refusal(candidate, outcome, PROBE, self.config)):
+                ways.insert(0, lower)
         return first_failure or ModelFailure("rejected", "There is no way to ask this endpoint.")
 
     async def _json_mode(self, plain: dict[str, Any]) -> JsonMode:
         for mode, obeys in _OBEYS.items():
             reply = await self._reply(plain | json_mode(mode, PROBE.schema), "chat")
             # A model that thinks first may have used up the few tokens before it wrote anything.
-            if reply is not None and (obeys.match(reply.text) or (reply.truncated and not reply.text)):
+            if reply is not None and (obeys.match(reply.text) or (reply.truncated and reply.empty)):
                 return mode
         return "none"
 
@@ -108,13 +115,11 @@ class Probe:
         return await self._reply(body, form) is not None
 
     async def _reply(self, body: dict[str, Any], form: Form) -> Reply | None:
-        outcome = await self.endpoint.ask(
-            body, form=form, max_answer_tokens=PROBE.max_answer_tokens, max_retries=2
-        )
+        outcome = await self.endpoint.ask(body, form=form, max_retries=2)
         if isinstance(outcome, Reply):
             self.replies.append(outcome)
             return outcome
-        self.doubtful = self.doubtful or outcome.status not in _UNSUPPORTED
+        self.doubtful = self.doubtful or not (outcome.about or outcome.status in UNSUPPORTED)
         return None
 
 
@@ -123,36 +128,8 @@ def _ways_of_asking(config: LlmConfig) -> Iterator[Capabilities]:
     if config.api_style != "completion":
         for temperature in (True, False):
             yield Capabilities(temperature=temperature)
-            yield Capabilities(temperature=temperature, limit_name="max_completion_tokens")
+            # Models that insist on this name are those that think first, within that limit.
+            yield Capabilities(temperature=temperature, limit_name="max_completion_tokens", room=ROOMS[0])
+        yield Capabilities(system=False)
     if config.api_style != "chat":
         yield Capabilities(form="completion")
-
-
-class Memory:
-    """Capabilities that some worker has found out."""
-
-    def __init__(self, store: KeyValue, config: LlmConfig) -> None:
-        self._store = store
-        named = [
-            _VERSION,
-            config.provider,
-            config.endpoint,
-            config.azure_api_version,
-            config.model,
-            config.api_style,
-        ]
-        self.name = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]
-        self._key = f"capabilities:{self.name}"
-
-    def recall(self) -> Capabilities | None:
-        stored = self._store.get(self._key)
-        return Capabilities(**json.loads(stored)) if stored else None
-
-    def remember(self, found: Capabilities, *, doubtful: bool) -> None:
-        seconds = _DOUBTFUL_SECONDS if doubtful else _REMEMBER_SECONDS
-        self._store.put(self._key, json.dumps(asdict(found)).encode(), seconds=seconds)
-
-    def doubt(self) -> None:
-        """A request made of these capabilities was rejected."""
-        if self._store.claim(f"reprobe:{self.name}", "", seconds=_REPROBE_SECONDS):
-            self._store.drop(self._key)
