@@ -26,7 +26,8 @@ setup-demo: .venv/installed-demo
 system:
 	@scripts/system-packages
 
-demo: setup-demo ## run the whole product: Label Studio, Redis, backend, worker, model, sample texts
+demo: ## run the whole product: Label Studio, Redis, backend, worker, model, sample texts
+	@$(PYTHON) scripts/first-start
 	@$(BIN)/allabel demo $(ARGS)
 
 test: setup system ## all tests, on a real Label Studio, Redis, worker, model and browser

@@ -9,14 +9,14 @@ import socket
 import sys
 
 from redis import Redis
-from rq import Worker
 
+from .adapters.store_figures import StoredFigures
 from .settings import read_settings
 
 
 def alive(redis: Redis) -> bool:
-    """RQ forgets a worker that has been silent for eight minutes."""
-    return socket.gethostname() in {worker.hostname for worker in Worker.all(connection=redis)}
+    """Whether one of the workers alive is on this host."""
+    return socket.gethostname() in {worker.rpartition(":")[0] for worker in StoredFigures(redis).workers()}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from .gate import Gate, OwnersAlone
 from .limits import RequestLimits
 from .monitoring import monitoring_routes
 from .names import KnownNames
+from .pages.errors import unknown_addresses
 from .pages.rendering import STATIC, Assets
 from .pages.routes import page_routes
 from .problems import RESPONSES, handle_errors
@@ -45,6 +46,7 @@ def create_app(settings: Settings, tools: Tools | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     handle_errors(app)
+    unknown_addresses(app)
     app.include_router(contract_routes(settings, kit))
 
     app.include_router(monitoring_routes(kit), dependencies=guarded)

@@ -20,6 +20,7 @@ from .adapters.store import Store
 from .errors import SettingsError
 from .ports import LanguageModel, ProjectSettings
 from .settings import Settings, require_label_studio
+from .usecases.connect import with_params
 from .usecases.encoder import Encoder
 from .usecases.ranking import Ranker
 from .usecases.tools import Secrets, Tools
@@ -61,14 +62,7 @@ def build_tools(settings: Settings) -> Tools:
         ranker=Ranker(settings.dask_scheduler, encoder),
         encoder=encoder,
         templates=read_templates(settings),
-        defaults=ProjectSettings(
-            budget=settings.budget,
-            strategy=settings.strategy,
-            similarity=settings.similarity,
-            k=settings.demonstrations,
-            window=settings.window,
-            audit=settings.audit_share,
-        ),
+        defaults=_defaults(settings),
         backend_url=settings.own_url,
         secrets=Secrets(webhook_secret(settings, redis), KeptSecret(redis, OWN)),
         chunk=settings.openai_concurrency,
@@ -78,6 +72,25 @@ def build_tools(settings: Settings) -> Tools:
         guarded=settings.basic_auth is not None,
         own_address=lambda address: settings.address_for(address) == address,
     )
+
+
+def _defaults(settings: Settings) -> ProjectSettings:
+    """Of every project that chooses nothing else."""
+    made = ProjectSettings(
+        similarity=settings.similarity,
+        k=settings.demonstrations,
+        window=settings.window,
+        audit=settings.audit_share,
+    )
+    for variable, name, value in (
+        ("BUDGET", "budget", settings.budget),
+        ("STRATEGY", "strategy", settings.strategy),
+    ):
+        try:
+            made = with_params(made, {name: value})
+        except InvalidInputError as error:
+            raise SettingsError(f"Wrong settings: {variable}: {error}") from error
+    return made
 
 
 def build_store(redis: Redis) -> Store:

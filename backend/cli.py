@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib import metadata
@@ -30,12 +30,15 @@ from .dashboard import Fitted, dashboard
 from .logs import configure_logging
 from .settings import Settings, read_settings
 from .simulate.command import simulate
+from .starting import require_port, require_services
 from .tag import tag
 from .usecases.connect import connect as connect_project
 from .usecases.connect import project_page
 from .usecases.estimate import estimate as estimate_project
 from .usecases.figures import ProjectReport
+from .usecases.finish import cancel_finishing
 from .usecases.finish import finish as finish_project
+from .usecases.forecast import finish_forecast
 from .usecases.report import report
 from .usecases.reset import reset as reset_project
 from .usecases.take_away import export_tagger as take_tagger_away
@@ -54,6 +57,8 @@ err = Console(stderr=True)
 logger = logging.getLogger(__name__)
 
 EXIT_PROBLEM = 1
+EXIT_INTERRUPTED = 130
+_LEFT_OFF = "Labelling the rest was left off. What the model has said so far is kept and not paid again."
 POLL_SECONDS = 0.5
 WATCH_SECONDS = 2.0
 
@@ -109,9 +114,11 @@ def serve() -> None:
             settings.host,
             settings.port,
         )
-    store = build_tools(settings).store
-    store.require_lasting()
-    store.migrate()
+    require_port(settings)
+    tools = build_tools(settings)
+    require_services(tools)
+    tools.store.require_lasting()
+    tools.store.migrate()
     run_server(settings)
 
 
@@ -134,6 +141,7 @@ def worker(
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     settings = read_settings()
     configure_logging(settings, err)
+    require_services(build_tools(settings))
     run_worker(settings)
 
 
@@ -233,15 +241,36 @@ def rerank(project: ProjectArgument) -> None:
 
 
 @app.command()
-def finish(project: ProjectArgument) -> None:
+def finish(
+    project: ProjectArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Leave off labelling the rest.")] = False,
+) -> None:
     """Let the model label every remaining task, with the annotations so far as demonstrations.
 
     Example: [bold]allabel finish 1[/bold]
     """
     _, tools = _tools()
     _require_connected(tools, project)
+    if cancel:
+        stopped = cancel_finishing(tools, project)
+        out.print(_LEFT_OFF if stopped else f"The model is not labelling the rest of project {project}.")
+        return
+    out.print(finish_forecast(report(tools, project)), highlight=False)
+    if not yes and sys.stdin.isatty():
+        typer.confirm("Label the rest?", abort=True)
     finish_project(tools, project)
-    _follow(tools, project, until=("finished",))
+    try:
+        done = _follow(tools, project, until=("finished",), unless=lambda: not _finishing(tools, project))
+    except KeyboardInterrupt:
+        out.print(
+            "The worker goes on labelling without this window. Watch it: "
+            f"allabel status {project} --watch. Leave off: allabel finish {project} --cancel"
+        )
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if not done:
+        out.print(_LEFT_OFF)
+        return
     out.print(
         "Done. Label Studio serves the least certain tasks first. Its 'Export' leaves the model's labels"
     )
@@ -261,7 +290,8 @@ def reset(
     if not yes:
         question = f"Remove the connection, the webhook, the queue and the suggestions of project {project}?"
         typer.confirm(question, abort=True)
-    reset_project(tools, project)
+    with out.status("Waiting for the workers to end what they are at, then undoing it ..."):
+        reset_project(tools, project)
     out.print(f"Project {project} is as it was before. Connect it again: allabel connect {project}")
 
 
@@ -398,18 +428,27 @@ def _bars() -> Iterator[Progress]:
         yield progress
 
 
-def _follow(tools: Tools, project: int, *, until: tuple[str, ...]) -> None:
-    """Show the worker's progress until the project is in one of these states."""
+def _finishing(tools: Tools, project: int) -> bool:
+    return bool(tools.store.fact(project, "finishing"))
+
+
+def _follow(
+    tools: Tools, project: int, *, until: tuple[str, ...], unless: Callable[[], bool] = lambda: False
+) -> bool:
+    """Show the worker's progress until the project is in one of these states; False if ``unless`` holds."""
     store = tools.store
     with _bars() as progress:
         bar = progress.add_task("waiting for a worker", total=None)
         # The state may be of before; what counts is that nothing is marked as changed any more.
         while store.fact(project, "state") not in until or store.dirty(project)[0]:
             _require_healthy(tools, project)
+            if unless():
+                return False
             if now := store.progress(project):
                 progress.update(bar, description=now.doing, completed=now.done, total=now.total)
             time.sleep(POLL_SECONDS)
         progress.update(bar, description="done", completed=1, total=1)
+    return True
 
 
 if __name__ == "__main__":

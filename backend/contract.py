@@ -15,6 +15,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from allabel_core.errors import InvalidInputError
+
+from .errors import LabelConfigError
 from .gate import Connections, caller_of
 from .labeling.label_config import MAX_TEXT_CHARACTERS, parse_label_config
 from .labeling.results import noted_prediction
@@ -132,10 +135,16 @@ def contract_routes(settings: Settings, tools: Tools) -> APIRouter:
     def setup(body: SetupBody, request: Request) -> dict[str, str]:
         """Label Studio connects a project, or asks for the version of what is published."""
         _acts_for(request, body.project)
-        if body.label_config:
-            parse_label_config(body.label_config)
         url = settings.address_for(str(request.base_url).rstrip("/"))
-        register(tools, body.project, backend_url=url, extra_params=parse_extra_params(body.extra_params))
+        try:
+            if body.label_config:
+                parse_label_config(body.label_config)
+            register(tools, body.project, backend_url=url, extra_params=parse_extra_params(body.extra_params))
+        except (LabelConfigError, InvalidInputError) as error:
+            # Label Studio tells people no reason; our page of projects does.
+            tools.store.note_refused(body.project, str(error))
+            raise
+        tools.store.forget_refused(body.project)
         return {"model_version": tools.store.fact(body.project, "version") or MODEL_CLASS}
 
     @router.post("/predict", dependencies=guarded)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import httpx
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Worker
 
 from allabel_core.errors import AllabelError
 
@@ -20,10 +20,12 @@ from .bootstrap import (
     connect_redis,
     webhook_secret,
 )
-from .ports import LabelStudio
+from .errors import LabelStudioNotFoundError
+from .ports import ConnectedBackend, LabelStudio
 from .settings import Settings, require_label_studio
-from .usecases.memory import IMPORT_FLAG, SECRET_HEADER
+from .usecases.memory import IMPORT_FLAG, SECRET_HEADER, TITLE, is_version
 from .usecases.tools import Tools
+from .usecases.trouble import trouble
 
 MANY_TASKS = 3_000
 """From here on, loading them all is most of what a publication costs Label Studio."""
@@ -44,8 +46,7 @@ def run(settings: Settings, project_id: int | None = None) -> Iterator[Check]:
     redis = connect_redis(settings)
     yield _check("Redis", lambda: _redis(redis), "Start Redis, or set REDIS_URL to where it runs.")
     yield _check("Worker", lambda: _workers(redis), "Start one: allabel worker")
-    access = "Set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY."
-    yield _check("Label Studio", lambda: _label_studio(settings), access)
+    yield _check("Label Studio", lambda: _label_studio(settings), _ACCESS)
     model = "Set OPENAI_BASE_URL, OPENAI_MODEL and OPENAI_API_KEY."
     yield _check("Language model", lambda: _model(settings, redis), model)
     yield _check("Backend", lambda: _backend(settings), "Start it: allabel serve; or set BACKEND_URL.")
@@ -80,10 +81,10 @@ def _redis(redis: Redis) -> str:
 
 
 def _workers(redis: Redis) -> str:
-    alive = Worker.all(connection=redis)
+    alive = build_store(redis).workers_alive()
     if not alive:
         raise _FoundWrongError("none is running, so nothing is ranked or pre-annotated")
-    return f"{len(alive)} running"
+    return f"{alive} running"
 
 
 def _label_studio(settings: Settings) -> str:
@@ -105,44 +106,93 @@ def _backend(settings: Settings) -> str:
 
 def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterator[Check]:
     label_studio = build_label_studio(settings)
+    project = _check("Project", lambda: _project(label_studio, project_id), _ACCESS)
+    yield project
+    if not project.ok:
+        return
+    again = f"Let the worker set it up anew: allabel rerank {project_id}"
     yield _check("State", lambda: _state(build_tools(settings), project_id), f"allabel connect {project_id}")
     yield _check(
-        "Connection",
-        lambda: _connection(label_studio, project_id),
-        "Label Studio must be able to call this backend: on private or loopback addresses only with "
-        "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false in Label Studio's own environment. "
-        f"Then: allabel connect {project_id}",
+        "Connection", lambda: _connection(settings, label_studio, project_id), _unreachable(project_id)
     )
-    yield _check(
-        "Webhook",
-        lambda: _webhook(label_studio, project_id, webhook_secret(settings, redis)()),
-        f"Let the worker set it up anew: allabel rerank {project_id}",
-    )
-    yield _check(
-        "Queue order",
-        lambda: _order(label_studio, project_id),
-        f"Let the worker set it up anew: allabel rerank {project_id}",
-    )
+    secret = webhook_secret(settings, redis)
+    yield _check("Webhook", lambda: _webhook(label_studio, project_id, secret()), again)
+    yield _check("Queue order", lambda: _order(label_studio, project_id), again)
     yield _check("Imports", lambda: _imports(label_studio, project_id), "")
 
 
+_ACCESS = (
+    "Set LABEL_STUDIO_URL to its address and LABEL_STUDIO_API_KEY to a token from its page "
+    "'Account & Settings', and restart backend and workers."
+)
+
+
+def _unreachable(project_id: int) -> str:
+    return (
+        "Label Studio must be able to call this backend: on private or loopback addresses only with "
+        "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false in Label Studio's own environment. "
+        f"Then: allabel connect {project_id}"
+    )
+
+
+def _project(label_studio: LabelStudio, project_id: int) -> str:
+    try:
+        return f"'{label_studio.project(project_id).title}'"
+    except LabelStudioNotFoundError:
+        raise _FoundWrongError(
+            f"Label Studio has no project {project_id}, or not for the token's user",
+            "Take the number from the project's address, /projects/NUMBER; in a shared Label Studio make "
+            "the token's user a member of the project.",
+        ) from None
+
+
 def _state(tools: Tools, project_id: int) -> str:
-    facts = tools.store.facts(project_id)
-    if problem := facts.get("problem"):
-        raise _FoundWrongError(problem, facts.get("remedy", ""))
-    if "state" not in facts:
+    if not tools.store.knows(project_id):
         raise _FoundWrongError("the project is not connected to this backend")
-    return facts["state"].replace("_", " ")
+    found = trouble(tools, project_id, tools.store.facts(project_id))
+    if found.problem:
+        raise _FoundWrongError(found.problem, found.remedy)
+    return found.state.replace("_", " ")
 
 
-def _connection(label_studio: LabelStudio, project_id: int) -> str:
+def _connection(settings: Settings, label_studio: LabelStudio, project_id: int) -> str:
     backends = label_studio.backends(project_id)
     if not backends:
-        raise _FoundWrongError("no model is connected to the project")
+        raise _FoundWrongError("no model is connected to the project", f"allabel connect {project_id}")
+    ours = [backend for backend in backends if _is_ours(backend, settings.own_url)]
+    if len(ours) > 1:
+        raise _FoundWrongError(
+            f"{len(ours)} connections lead to this backend: {', '.join(one.url for one in ours)}",
+            "Keep one and delete the others in the project's Settings, Model; each is asked for every "
+            "suggestion otherwise.",
+        )
     for backend in backends:
         if backend.error:
-            raise _FoundWrongError(f"Label Studio cannot reach {backend.url}: {backend.error}")
+            raise _FoundWrongError(
+                f"Label Studio cannot use {backend.url}: {backend.error}", _remedy(backend, project_id)
+            )
     return f"Label Studio reaches {', '.join(backend.url for backend in backends)}"
+
+
+def _is_ours(backend: ConnectedBackend, own_url: str) -> bool:
+    """By its address, or by the version that this backend tells Label Studio."""
+    if _plain(backend.url) == _plain(own_url) or is_version(backend.version):
+        return True
+    return TITLE in (backend.version, backend.title)
+
+
+def _plain(url: str) -> str:
+    return url.rstrip("/").replace("//127.0.0.1", "//localhost")
+
+
+def _remedy(backend: ConnectedBackend, project_id: int) -> str:
+    """Empty where the check's own fits."""
+    if re.search(r"\b401\b|Unauthori[sz]ed", backend.error):
+        return (
+            "The user name and password of the connection are not BASIC_AUTH_USER and BASIC_AUTH_PASS of "
+            f"this backend; put them in: allabel connect {project_id}"
+        )
+    return ""
 
 
 def _webhook(label_studio: LabelStudio, project_id: int, secret: str) -> str:

@@ -30,6 +30,7 @@ from .settings import Settings, read_settings
 from .telemetry import watched_job
 from .usecases.reconcile import RECONCILE, reconcile
 from .usecases.remedies import note_problem
+from .usecases.reset import resetting
 from .usecases.suggest import suggest
 from .usecases.sync import sync
 from .usecases.tools import Tools
@@ -88,8 +89,12 @@ def _run(kind: str, work: Callable[[Tools, int], object], project_id: int) -> No
     tools.store.release(_queued(kind, project_id))
     job = get_current_job()
     try:
-        with watched_job(tools.meter, kind, project_id, job.id if job else None):
-            work(tools, project_id)
+        with tools.store.at_work(project_id):
+            # Seen after the job has shown itself, so that a reset waits for it or keeps it from beginning.
+            if project_id != ALL_PROJECTS and not _may_begin(tools, project_id):
+                return
+            with watched_job(tools.meter, kind, project_id, job.id if job else None):
+                work(tools, project_id)
     except RedisError as error:
         logger.warning("%s of project %d: Redis: %s", kind, project_id, type(error).__name__)
         time.sleep(PAUSE_SECONDS)
@@ -97,6 +102,10 @@ def _run(kind: str, work: Callable[[Tools, int], object], project_id: int) -> No
         logger.warning("%s of project %d: %s", kind, project_id, where(error))
         if project_id != ALL_PROJECTS:
             note_problem(tools, project_id, error)
+
+
+def _may_begin(tools: Tools, project_id: int) -> bool:
+    return tools.store.knows(project_id) and not tools.store.locked(resetting(project_id))
 
 
 for _job, _seconds in (

@@ -178,6 +178,7 @@ class FakeLabelStudio:
 
     def connect_backend(self, project_id: int, **options: Any) -> None:
         self._called("connect_backend")
+        self.extra_params = options["extra_params"]
 
     def change_credentials(self, project_id: int, *, url: str, auth: tuple[str, str]) -> None:
         self._called("change_credentials")

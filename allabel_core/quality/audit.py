@@ -33,12 +33,14 @@ def _lot(seed: int, number: int) -> bytes:
     return blake2b(f"{seed}:{number}".encode(), digest_size=16).digest()
 
 
-def mixed_in(order: Sequence[int], audit: Sequence[int]) -> list[int]:
-    """Both in one sequence, each in its own order, the audit spread evenly over it.
+def mixed_in(order: Sequence[int], audit: Sequence[int], first: int = 0) -> list[int]:
+    """Both in one sequence, each in its own order, the audit spread evenly over it from ``first`` on.
 
-    The j-th of m audited texts stands at place floor((j + 1/2) * n / m) of all n, counted from 0.
+    The j-th of m audited texts stands at place f + floor((j + 1/2) * (n - f) / m) of all n, counted
+    from 0, where f is ``first`` or, in a short sequence, n - m.
     """
     total = len(order) + len(audit)
-    places = {int((j + 0.5) * total / len(audit)): number for j, number in enumerate(audit)}
+    first = min(first, len(order))
+    places = {first + int((j + 0.5) * (total - first) / len(audit)): number for j, number in enumerate(audit)}
     rest = iter(order)
     return [places[place] if place in places else next(rest) for place in range(total)]

@@ -1,9 +1,9 @@
-"""The same words in the same kind of context, labelled differently."""
+"""The same words labelled differently."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,8 +16,10 @@ from allabel_core.types import Document, FloatArray
 
 WORDS_AROUND = 4
 LEAST_SIMILAR = 0.3
+"""Of the contexts of words that are marked here and left out there; other contexts excuse that."""
 MOST_OCCURRENCES = 200
 """Of one wording under one label; the newest are compared."""
+MOST_UNMARKED = 3
 
 _WORD = re.compile(r"\w+")
 
@@ -34,7 +36,7 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """``similarity``: cosine of both contexts, in [0, 1]; ``first`` is of the earlier document."""
+    """``similarity``: cosine of both contexts, in [0, 1]; ``first`` comes first."""
 
     words: str
     first: Occurrence
@@ -47,10 +49,12 @@ def contradictions(
 ) -> list[Contradiction]:
     """Of every wording and pair of labels the two occurrences in the most similar contexts.
 
-    An unmarked occurrence counts as one without a label, unless the document marks the same words
-    elsewhere (people often mark the first mention only) or a longer span around it. A context is the
-    four words on either side; a word weighs the more, the fewer documents have it.
+    Two labels contradict each other whatever the contexts, and also within one document. An unmarked
+    occurrence counts as one without a label, unless the document marks the same words elsewhere (people
+    often mark the first mention only) or a longer span around it. A context is the four words on either
+    side; a word weighs the more, the fewer documents have it.
 
+    :param least_similar: how alike the contexts of a marked and an unmarked occurrence must be.
     :param documents: in the order of annotation; the same text twice, where two people annotated it.
     :returns: the most similar contexts first.
     """
@@ -62,7 +66,8 @@ def contradictions(
             by_label[occurrence.label].append(occurrence)
         for one, other in combinations(sorted(by_label), 2):
             closest = pool.closest(by_label[one][-MOST_OCCURRENCES:], by_label[other][-MOST_OCCURRENCES:])
-            if closest and closest[2] >= least_similar:
+            # Sorted, the empty label of what is left unmarked comes first.
+            if one or closest[2] >= least_similar:
                 first, second = sorted(closest[:2], key=lambda o: (o.document, o.start))
                 found.append(Contradiction(words, first, second, closest[2]))
     return sorted(found, key=lambda c: (-c.similarity, -c.second.document, c.words))
@@ -123,17 +128,15 @@ class _Pool:
 
     def closest(
         self, ones: Sequence[Occurrence], others: Sequence[Occurrence]
-    ) -> tuple[Occurrence, Occurrence, float] | None:
-        """The two of different documents whose contexts are the most similar; of equals the latest."""
+    ) -> tuple[Occurrence, Occurrence, float]:
+        """The two whose contexts are the most similar; of equals the latest."""
         similarity = (self._contexts(ones) @ self._contexts(others).T).toarray()
         alone = np.array([not any(self._around(o)) for o in ones])
         others_alone = np.array([not any(self._around(o)) for o in others])
         similarity[np.ix_(alone, others_alone)] = 1.0
-        same = np.equal.outer([o.document for o in ones], [o.document for o in others])
-        similarity = np.round(np.where(same, -1.0, similarity), 9)
+        similarity = np.round(similarity, 9)
         row, column = divmod(int(similarity.size - 1 - np.argmax(similarity.ravel()[::-1])), len(others))
-        best = float(similarity[row, column])
-        return None if best < 0 else (ones[row], others[column], min(1.0, best))
+        return ones[row], others[column], min(1.0, float(similarity[row, column]))
 
     def _around(self, occurrence: Occurrence) -> list[str]:
         words = self._words[occurrence.document]
@@ -154,3 +157,39 @@ class _Pool:
             (values / lengths[rows] if rows else values, (rows, columns)),
             shape=(len(occurrences), len(self._columns)),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LeftUnmarked:
+    """Words that are marked with ``label`` in ``marked`` documents, and in others nowhere: ``unmarked``, the
+    first occurrence in each of these."""
+
+    words: str
+    label: str
+    marked: int
+    unmarked: tuple[Occurrence, ...]
+
+
+def left_unmarked(
+    documents: Sequence[Document], *, least_marked: int = 2, least_unmarked: int = 3
+) -> list[LeftUnmarked]:
+    """Wordings that stand unmarked in many documents though others mark them; most documents first.
+
+    What counts as unmarked is as in ``contradictions``. Words that are unmarked in more than three
+    times as many documents as marked are left out: there the mark is more likely the exception.
+    """
+    pool = _Pool(documents)
+    found = []
+    for words in pool.wordings():
+        labels: Counter[str] = Counter()
+        first: dict[int, Occurrence] = {}
+        for occurrence in pool.occurrences(words):
+            if occurrence.label:
+                labels[occurrence.label] += 1
+            else:
+                first.setdefault(occurrence.document, occurrence)
+        marked = labels.total()
+        if marked >= least_marked and least_unmarked <= len(first) <= MOST_UNMARKED * marked:
+            label = max(sorted(labels), key=labels.__getitem__)
+            found.append(LeftUnmarked(words, label, marked, tuple(first.values())))
+    return sorted(found, key=lambda each: (-len(each.unmarked), each.words))

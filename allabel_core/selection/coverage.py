@@ -173,8 +173,7 @@ def _reason(step: _Step, unit: int, costs: FloatArray | None) -> Reason:
     else:
         texts = f"{step.serves} other {'text' if step.serves == 1 else 'texts'}"
         others = texts if step.serves else "itself alone"
-        rise = f"{gain:.3g} text" if f"{gain:.3g}" == "1" else f"{gain:.3g} texts"
-        words = f"the best demonstration so far for {others}; coverage rises by {rise}"
+        words = f"the best example so far for {others}"
     if costs is not None:
         words += f", for {costs[step.text]:g} to read"
     return Reason(words=words, score=gain, serves=step.serves)

@@ -65,7 +65,7 @@ def pick_central(
     candidates[list(core)] = False
     votes = count_votes(similarity, k, candidates=candidates)
     picked = votes.ranking(available, count)
-    words = f"among the {k} best demonstrations for {{serves}} texts"
+    words = f"among the {k} best examples for {{serves}} texts"
     return explained(similarity, picked, votes, chosen=chosen, stage=STAGE, words=words)
 
 

@@ -95,5 +95,5 @@ def pick_for_weak_points(
     kind = "weakest texts" if combine_weakness else "texts that the model is least sure of"
     if weakness is None:
         kind = "texts worst served so far"
-    words = f"among the {k} best demonstrations for {{serves}} of the {len(weak)} {kind}"
+    words = f"among the {k} best examples for {{serves}} of the {len(weak)} {kind}"
     return explained(similarity, picked, votes, chosen=chosen, stage=STAGE, words=words)

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import cast
+from uuid import uuid4
 
 from redis import Redis
 
+from .renewal import renewed
+
 FIGURES = "allabel:figures"
 WORKERS = "allabel:workers"
+REFUSED = "allabel:refused"
+REFUSED_SECONDS = 7 * 86400.0
 BEAT_LASTS = 10.0
 """Seconds after which a worker that said nothing is taken for dead."""
+AT_WORK_SECONDS = 15.0
+"""Seconds after which a job whose worker has died no longer counts."""
 
 
 class StoredFigures:
     """Times are those of Redis, since processes may disagree."""
 
-    redis: Redis
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
 
     def now(self) -> float:
         """Seconds since 1970."""
@@ -42,8 +52,52 @@ class StoredFigures:
             pipe.zremrangebyscore(WORKERS, "-inf", now - 60 * BEAT_LASTS)
             pipe.execute()
 
+    def workers(self) -> list[str]:
+        """The workers alive, as HOST:PID: those that gave a sign of life within the last ten seconds.
+
+        Pages, doctor, readiness, metrics and the container's health check all go by this.
+        """
+        alive = cast(list[bytes], self.redis.zrangebyscore(WORKERS, self.now() - BEAT_LASTS, "+inf"))
+        return [worker.decode() for worker in alive]
+
     def workers_alive(self) -> int:
-        return self.redis.zcount(WORKERS, self.now() - BEAT_LASTS, "+inf")
+        return len(self.workers())
+
+    def note_refused(self, project_id: int, reason: str) -> None:
+        """Label Studio wanted to connect us to this project, and we could not take it."""
+        value = json.dumps({"at": self.now(), "reason": reason})
+        self.redis.hset(REFUSED, str(project_id), value)
+
+    def forget_refused(self, project_id: int) -> None:
+        self.redis.hdel(REFUSED, str(project_id))
+
+    def refused(self) -> dict[int, tuple[float, str]]:
+        """By project when it was refused last (seconds since 1970) and why; of the last week."""
+        raw = cast(dict[bytes, bytes], self.redis.hgetall(REFUSED))
+        found = {int(key): json.loads(value) for key, value in raw.items()}
+        since = self.now() - REFUSED_SECONDS
+        return {key: (one["at"], one["reason"]) for key, one in sorted(found.items()) if one["at"] > since}
+
+    @contextmanager
+    def at_work(self, project_id: int) -> Iterator[None]:
+        """Others see for as long as the block lasts that a job is at the project; soon not, if it dies."""
+        key, job = f"allabel:at-work:{project_id}", uuid4().hex
+
+        def renew() -> None:
+            self.redis.zadd(key, {job: self.now() + AT_WORK_SECONDS})
+
+        renew()
+        try:
+            with renewed(renew, every=AT_WORK_SECONDS / 3, name=f"at work on {project_id}"):
+                yield
+        finally:
+            self.redis.zrem(key, job)
+
+    def jobs_at_work(self, project_id: int) -> int:
+        """How many jobs are at the project now."""
+        key = f"allabel:at-work:{project_id}"
+        self.redis.zremrangebyscore(key, "-inf", self.now())
+        return self.redis.zcard(key)
 
     def waiting_seconds(self, project_id: int) -> float:
         """How long the first change that no sync has taken in has been waiting; 0 where there is none."""

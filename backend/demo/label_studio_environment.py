@@ -11,6 +11,9 @@ from pathlib import Path
 from .processes import Progress, ServiceError, silent
 
 LABEL_STUDIO_VERSION = "1.23.2"
+PACKAGES = 110
+DOWNLOADED = 0.5
+"""Of its first start, installation included, the share after which all packages are there."""
 LOG_LINES_SHOWN = 12
 COMPILER_SIGNS = (
     "command 'gcc' failed",
@@ -83,9 +86,10 @@ def _run(command: list[str], log: Path, on_progress: Progress) -> None:
                 lines.flush()
                 if line.startswith("Collecting "):
                     packages += 1
-                    on_progress(f"Installing Label Studio: package {packages} of about 110")
+                    share = min(1.0, packages / PACKAGES)
+                    on_progress(f"package {packages} of about {PACKAGES}", DOWNLOADED * share)
                 elif line.startswith("Installing collected packages"):
-                    on_progress("Installing Label Studio: unpacking (a minute)")
+                    on_progress("unpacking (a minute)", DOWNLOADED)
         except BaseException:
             process.terminate()
             raise

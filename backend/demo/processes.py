@@ -9,11 +9,16 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol
 
 from allabel_core.errors import AllabelError
 
-Progress: TypeAlias = Callable[[str], None]
+
+class Progress(Protocol):
+    """Told what is going on, and where it is known what share of it is done, in [0, 1]."""
+
+    def __call__(self, news: str, share: float | None = None, /) -> None: ...
+
 
 LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.25
@@ -29,7 +34,7 @@ class PortTakenError(ServiceError):
     """Another program listens on the port that a service was given."""
 
 
-def silent(_: str) -> None:
+def silent(_: str, __: float | None = None) -> None:
     """A progress callback that shows nothing."""
 
 

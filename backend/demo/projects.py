@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import quoteattr  # writes XML, reads none  # nosec B406
 
 from allabel_core.types import Document
@@ -14,8 +15,10 @@ from allabel_core.types import Document
 from ..adapters.label_studio import LabelStudioClient
 from ..errors import LabelStudioNotFoundError
 from ..importers import ImportedTask, read_tasks
+from ..labeling.label_config import LabelingInterface, parse_label_config
+from ..labeling.results import result_from_spans
 from .processes import Progress
-from .sample import INSTRUCTIONS, LABEL_CONFIG, SAMPLE
+from .sample import INSTRUCTIONS, LABEL_CONFIG, SAMPLE, SEEDS
 
 COLOURS = ("#2ca02c", "#1f77b4", "#8c564b", "#9467bd", "#d62728", "#ff7f0e", "#e377c2", "#17becf", "#bcbd22")
 GENERAL_LABELS = ("Person", "Organization", "Location", "Date", "Product")
@@ -44,13 +47,17 @@ class DemoState:
 
 @dataclass(frozen=True, slots=True)
 class DemoData:
-    """``name`` tells one data file from another; ``tasks`` are those read from it."""
+    """``name`` tells one data file from another; ``tasks`` are those read from it.
+
+    ``seeds``: how many of the first tasks are imported with their annotations.
+    """
 
     name: str
     title: str
     tasks: Sequence[ImportedTask]
     label_config: str
     instructions: str
+    seeds: int = 0
 
     @property
     def gold(self) -> dict[str, Document]:
@@ -70,6 +77,7 @@ def read_data(path: Path | None) -> DemoData:
             tasks=read_tasks(SAMPLE),
             label_config=LABEL_CONFIG.read_text("utf-8"),
             instructions=INSTRUCTIONS.read_text("utf-8").strip(),
+            seeds=SEEDS,
         )
     tasks = read_tasks(path)
     counts = Counter(span.label for task in tasks if task.gold for span in task.gold.spans)
@@ -84,15 +92,15 @@ def label_config(labels: Sequence[str]) -> str:
         for i, label in enumerate(labels)
     )
     return (
-        f'<View>\n  <Labels name="label" toName="text">\n{items}\n  </Labels>\n'
-        '  <Text name="text" value="$text"/>\n</View>\n'
+        f'<View>\n  <Labels name="label" toName="text" showInline="true">\n{items}\n  </Labels>\n'
+        '  <Text name="text" value="$text" granularity="word"/>\n</View>\n'
     )
 
 
 def ensure_project(
     client: LabelStudioClient, state: DemoState, data: DemoData, on_progress: Progress
 ) -> tuple[int, bool]:
-    """The project of this data, and whether it was made now. Gold stays here: only texts are imported."""
+    """The project of this data, and whether it was made now. All gold but that of the seeds stays here."""
     known = state.projects.get(data.name)
     if known is not None:
         try:
@@ -102,10 +110,19 @@ def ensure_project(
             on_progress(f"Project {known} is gone from Label Studio; making a new one")
     project_id = client.create_project(data.title, data.label_config, data.instructions)
     on_progress(f"Importing {len(data.tasks)} texts")
-    client.import_tasks(project_id, [{"data": dict(task.data)} for task in data.tasks])
+    interface = parse_label_config(data.label_config)
+    seeds = [_annotated_task(interface, task) for task in data.tasks[: data.seeds]]
+    rest = [{"data": dict(task.data)} for task in data.tasks[data.seeds :]]
+    client.import_tasks(project_id, [*seeds, *rest])
     state.projects[data.name] = project_id
     state.save()
     return project_id, True
+
+
+def _annotated_task(interface: LabelingInterface, task: ImportedTask) -> dict[str, Any]:
+    assert task.gold is not None  # noqa: S101 - the sample's own
+    result = result_from_spans(interface, task.gold.text, task.gold.spans)
+    return {"data": dict(task.data), "annotations": [{"result": result}]}
 
 
 def gold_by_task(client: LabelStudioClient, project_id: int, data: DemoData) -> dict[int, Document]:

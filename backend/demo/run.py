@@ -25,7 +25,7 @@ from .autopilot import Autopilot
 from .processes import LOOPBACK, ServiceError, free_port, is_free, require_free_port
 from .product import BackendServer, Worker, product_environment, uses_own_endpoint
 from .projects import DemoData, DemoState, ensure_project, gold_by_task, read_data
-from .screen import Screen
+from .screen import Job, Screen
 from .services import LabelStudioServer, ModelServer, RedisServer
 from .waiting import wait_for_queue
 
@@ -197,8 +197,8 @@ Three things to try:
   2. Watch it learn: every few annotations the rest of the queue is ranked and pre-annotated anew.
      The project's page follows by itself; so does the tab 'ALLabel queue' in {project}/data;
      in another terminal: {command} status {self.project_id})
-  3. Let the model label the rest: when the budget is used up, press 'Label the rest' on the project's page;
-     or 'Start Training' in {project}/settings/ml;
+  3. Let the model label the rest: when the budget is used up, the project's page says if more is worth it;
+     press '20 more' there, or 'Label the rest'; or 'Start Training' in {project}/settings/ml;
      or in another terminal: {command} finish {self.project_id})
 
 Logs: {self.directory}/*/*.log. Ctrl-C stops everything; the project is kept for the next time."""
@@ -221,10 +221,11 @@ def _start(options: Options, screen: Screen, stack: ExitStack) -> Demo:
     )
     model = None if uses_own_endpoint() else ModelServer(directory / "model", _kept_port(state, "model"))
     state.save()
-    for service in (redis, label_studio, *([model] if model else [])):
+    # Label Studio takes the longest by far, so it comes last, in the thread that Ctrl-C ends.
+    services = [(redis, 1.0), *([(model, 2.0)] if model else []), (label_studio, 10.0)]
+    for service, _ in services:
         stack.callback(service.stop)
-        with screen.step(service.name) as tell:
-            service.start(tell)
+    screen.side_by_side([Job(service.name, weight, service.start) for service, weight in services])
     settings = product_environment(port=options.port, redis=redis, label_studio=label_studio, model=model)
     _write_environment(directory / "env", settings)
     backend = BackendServer(directory / "backend", options.port, settings)
@@ -265,7 +266,12 @@ def _connect(demo: Demo) -> None:
 
 
 def _require_ports(options: Options) -> None:
-    """Before anything is started: the two ports that people see must be free."""
+    """Before anything is started: the two ports that people see must be free, and two."""
+    if options.port == options.label_studio_port:
+        raise ServiceError(
+            f"Backend and Label Studio cannot share port {options.port}; choose another one with "
+            f"{BackendServer.port_option} or {LabelStudioServer.port_option}."
+        )
     require_free_port(options.label_studio_port, LabelStudioServer.name, LabelStudioServer.port_option)
     require_free_port(options.port, BackendServer.name, BackendServer.port_option)
 

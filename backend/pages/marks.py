@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..usecases.figures import SpanChange
+from ..usecases.figures import MarkedSpan, SpanChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +17,11 @@ class Piece:
     """
 
     text: str
-    change: SpanChange | None = None
+    change: SpanChange | MarkedSpan | None = None
     ends: bool = False
 
 
-def pieces(text: str, changes: Sequence[SpanChange]) -> list[Piece]:
+def pieces(text: str, changes: Sequence[SpanChange | MarkedSpan]) -> list[Piece]:
     """The whole text in order, cut at the bounds of all spans."""
     bounds = sorted({0, len(text), *(b for change in changes for b in (change.start, change.end))})
     found = []

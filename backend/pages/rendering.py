@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from .charts import learning_curve, segments, stage_bounds, stage_segments, whisker
 from .marks import pieces
-from .words import FILTERS, STAGE_WORDS, STATE_LOOKS, TASK_STATES
+from .words import FILTERS, STAGE_WORDS, STATE_LOOKS, TASK_STATES, errors_in_words, in_ten
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
@@ -48,6 +48,8 @@ def _environment() -> Environment:
     made.filters |= FILTERS
     made.globals |= {
         "asset": asset,
+        "errors_in_words": errors_in_words,
+        "in_ten": in_ten,
         "learning_curve": learning_curve,
         "pieces": pieces,
         "segments": segments,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from ..settings import Settings
 from ..throttle import Guess, Throttle, TooManyTriesError
-from ..usecases.consistency import inconsistencies
-from ..usecases.corpus_map import map_counts, stored_map
+from ..usecases.advice import STEP
+from ..usecases.budget import raise_budget
+from ..usecases.consistency import inconsistencies, unmarked_elsewhere
+from ..usecases.corpus_map import find_texts, map_counts, stored_map
 from ..usecases.explain import excerpt, explain_queue, explain_task
 from ..usecases.figures import ProjectSummary
-from ..usecases.finish import finish
-from ..usecases.report import report, summaries, summary
+from ..usecases.finish import cancel_finishing, finish
+from ..usecases.forecast import finish_forecast
+from ..usecases.report import refused_connections, report, summaries, summary
 from ..usecases.review import review_list
 from ..usecases.tools import Tools
 from .access import Access, Visit
@@ -24,6 +27,7 @@ from .sessions import COOKIE, Sessions
 from .words import TASK_STATES
 
 Number = Annotated[int, Path(gt=0, lt=2**53)]
+Words = Annotated[str, Query(min_length=2, max_length=200)]
 
 QUEUE_SHOWN = 25
 LISTED = 200
@@ -88,7 +92,7 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
 
     @router.get("/projects")
     def projects(visit: Visit = visitor) -> Response:
-        return visit.page("projects.html", projects=summaries(tools))
+        return visit.page("projects.html", projects=summaries(tools), refused=refused_connections(tools))
 
     @router.get("/projects/{project_id}")
     def project(project_id: Number, visit: Visit = visitor) -> Response:
@@ -123,6 +127,11 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
         _require(tools, project_id)
         return Response(stored_map(tools, project_id), media_type="application/json")
 
+    @router.get("/projects/{project_id}/map/find")
+    def find(project_id: Number, words: Words, visit: Visit = visitor) -> Response:
+        _require(tools, project_id)
+        return JSONResponse({"tasks": find_texts(tools, project_id, words)})
+
     @router.get("/projects/{project_id}/map/points/{task_id}")
     def point(project_id: Number, task_id: Number, visit: Visit = visitor) -> Response:
         texts = tools.store.some_texts(project_id, [task_id])
@@ -134,7 +143,8 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
     def consistency(project_id: Number, visit: Visit = visitor) -> Response:
         about = _about(tools, project_id)
         found = inconsistencies(tools, project_id, LISTED)
-        return visit.page("consistency.html", project=about, conflicts=found)
+        everywhere = unmarked_elsewhere(tools, project_id, LISTED)
+        return visit.page("consistency.html", project=about, conflicts=found, unmarked=everywhere)
 
     @router.get("/projects/{project_id}/review")
     def review(project_id: Number, visit: Visit = visitor) -> Response:
@@ -144,7 +154,8 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
     @router.get("/projects/{project_id}/finish")
     def before_finishing(project_id: Number, visit: Visit = visitor) -> Response:
         _require(tools, project_id)
-        return visit.page("finish.html", project=report(tools, project_id))
+        found = report(tools, project_id)
+        return visit.page("finish.html", project=found, forecast=finish_forecast(found))
 
 
 def _add_buttons(router: APIRouter, tools: Tools, access: Access) -> None:
@@ -160,6 +171,18 @@ def _add_buttons(router: APIRouter, tools: Tools, access: Access) -> None:
     def label_the_rest(project_id: Number) -> Response:
         _require(tools, project_id)
         finish(tools, project_id)
+        return RedirectResponse(f"/projects/{project_id}", SEE_OTHER)
+
+    @router.post("/projects/{project_id}/finish/cancel", dependencies=allowed)
+    def leave_off(project_id: Number) -> Response:
+        _require(tools, project_id)
+        cancel_finishing(tools, project_id)
+        return RedirectResponse(f"/projects/{project_id}", SEE_OTHER)
+
+    @router.post("/projects/{project_id}/budget/raise", dependencies=allowed)
+    def twenty_more(project_id: Number) -> Response:
+        _require(tools, project_id)
+        raise_budget(tools, project_id, STEP)
         return RedirectResponse(f"/projects/{project_id}", SEE_OTHER)
 
 

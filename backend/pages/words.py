@@ -9,6 +9,7 @@ from typing import Any, Final
 
 NOTHING: Final = "–"
 MINUTE, HOUR, DAY = 60, 3600, 86400
+PROBABLY: Final = 0.7
 
 STATE_LOOKS: Final = {
     "connected": ("busy", "Connected"),
@@ -100,6 +101,24 @@ def iso(moment: float) -> str:
 def plural(count: float, one: str, many: str = "") -> str:
     """3 -> 3 texts; 1 -> 1 text."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def errors_in_words(expected: float, chance_right: float) -> str:
+    """2.3 -> about 2 marks wrong or missing."""
+    if chance_right >= PROBABLY:
+        return "probably all right"
+    if expected < 1.5:
+        return "perhaps a mark wrong or missing"
+    return f"about {expected:.0f} marks wrong or missing"
+
+
+def in_ten(precision: float, recall: float) -> str:
+    """What precision and recall mean: (0.62, 0.5) -> of 10 marks it makes, 6 are right; ..."""
+    right, found = round(10 * precision), round(10 * recall)
+    return (
+        f"of 10 marks it makes, {right} {'is' if right == 1 else 'are'} right; of 10 that belong, {found} "
+        f"{'is' if found == 1 else 'are'} found"
+    )
 
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {

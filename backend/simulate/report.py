@@ -30,6 +30,7 @@ from .analysis import (
 )
 from .plots import plot_closeness, plot_curves, plot_ks, plot_labels, plot_similarities
 from .records import Finished
+from .verdict import verdicts
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem}"
@@ -73,7 +74,7 @@ def write_report(out: Path, finished: Sequence[Finished], command: str) -> str:
     kept = [section for section in sections if section.rows]
     for section in kept:
         _write_table(out / f"{section.name}.csv", section)
-    introduction = _introduction(finished, command)
+    introduction = [*verdicts(cells), *_introduction(finished, command)]
     _write_pages(out, introduction, [replace(section, plots=()) for section in kept])
     try:
         plotted = [replace(section, plots=_plotted(out, section.plots)) for section in kept]

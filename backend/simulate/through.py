@@ -79,7 +79,14 @@ def through_label_studio(
     client.connect_backend(project_id, url=tools.backend_url, title=TITLE, extra_params=params, auth=auth)
 
     def settle(annotated: int) -> None:
-        wait_for_queue(tools, project_id, lambda: None, say, whole=True, annotated=annotated)
+        wait_for_queue(
+            tools,
+            project_id,
+            lambda: None,
+            lambda news, _=None, /: say(news),
+            whole=True,
+            annotated=annotated,
+        )
 
     settle(0)
     interface = parse_label_config(config)

@@ -15,6 +15,9 @@ from .ranking import reading_budget
 from .tools import Tools
 
 STAGE = "audit"
+FIRST_WITH_SUGGESTIONS = 10
+"""So many tasks of a project are served with suggestions before the first without."""
+
 WORDS = "drawn at random from all texts, to be annotated without a suggestion: how good are suggestions?"
 
 
@@ -56,19 +59,21 @@ def budget_without(settings: ProjectSettings, texts: Mapping[int, str], audit: S
 
 
 def with_audit(
-    queue: Sequence[QueueEntry], annotated: Sequence[int], audit: Sequence[int]
+    queue: Sequence[QueueEntry], annotated: Sequence[int], audit: Sequence[int], found: int = 0
 ) -> list[QueueEntry]:
-    """The strategy's queue with the audit spread over it.
+    """The strategy's queue with the audit spread over it, behind the first few tasks.
 
     Places are counted from the first annotation on, so that annotating the queue's front changes
     nothing behind it.
 
     :param annotated: the tasks annotated so far.
+    :param found: how many of them had been annotated before the project was first ranked.
     """
     chosen = [task_id for task_id in annotated if task_id not in set(audit)]
     entries = {entry.task_id: entry for entry in queue}
     entries |= {task_id: QueueEntry(task_id, STAGE, WORDS, 0.0) for task_id in audit}
-    order = mixed_in([*chosen, *(entry.task_id for entry in queue)], audit)
+    first = found + FIRST_WITH_SUGGESTIONS
+    order = mixed_in([*chosen, *(entry.task_id for entry in queue)], audit, first)
     done = set(annotated)
     return [entries[task_id] for task_id in order if task_id not in done]
 

@@ -14,6 +14,7 @@ from allabel_core.similarity.tokenize import TOKENIZERS
 
 from ..errors import LabelStudioError
 from ..ports import Project, ProjectSettings
+from .figures import Advice
 from .memory import DESCRIPTION_MARK, PATH, TITLE, VIEW_TITLE, headers, recall_spending, settings_before
 from .ranking import budget_tasks
 from .tokens import project_credentials, token_mark
@@ -30,9 +31,10 @@ def register(tools: Tools, project_id: int, *, backend_url: str, extra_params: M
     :raises InvalidInputError: an extra parameter that we do not know or cannot use.
     """
     store = tools.store
-    new = store.add_project(project_id)
-    before = store.settings(project_id) if not new else tools.defaults
+    before = store.settings(project_id) if store.knows(project_id) else tools.defaults
+    # What cannot be used leaves no trace, so that no worker takes the project up.
     settings = with_params(before, extra_params)
+    new = store.add_project(project_id)
     if new or settings != before:
         store.save_settings(project_id, settings)
     moved = bool(backend_url) and store.fact(project_id, "backend_url") != backend_url
@@ -157,6 +159,18 @@ def has_token(tools: Tools, project_id: int) -> bool:
 
 def connect(tools: Tools, project_id: int, params: Mapping[str, Any]) -> None:
     """What 'Connect model' in the project's settings does, for the terminal."""
+    _connect(tools, project_id, tools.backend_url, params)
+
+
+def change_settings(tools: Tools, project_id: int, params: Mapping[str, Any]) -> None:
+    """Other settings for a connected project, over the connection that it has.
+
+    :raises InvalidInputError: one of them cannot be used.
+    """
+    _connect(tools, project_id, tools.store.fact(project_id, "backend_url") or tools.backend_url, params)
+
+
+def _connect(tools: Tools, project_id: int, url: str, params: Mapping[str, Any]) -> None:
     settings = with_params(tools.store.settings(project_id), params)
     # Label Studio keeps them all, so that they survive the loss of Redis.
     chosen = {
@@ -164,9 +178,9 @@ def connect(tools: Tools, project_id: int, params: Mapping[str, Any]) -> None:
     }
     auth = project_credentials(tools, project_id)
     tools.label_studio.connect_backend(
-        project_id, url=tools.backend_url, title=TITLE, extra_params={**chosen, **params}, auth=auth
+        project_id, url=url, title=TITLE, extra_params={**chosen, **params}, auth=auth
     )
-    register(tools, project_id, backend_url=tools.backend_url, extra_params=asdict(settings))
+    register(tools, project_id, backend_url=url, extra_params=asdict(settings))
     if auth is not None:
         tools.store.set_facts(project_id, token=token_mark(auth[1]))
 
@@ -175,19 +189,27 @@ DESCRIBED_EVERY = 30.0
 """Seconds between two descriptions of a project that stays in its state."""
 
 _STATE_SENTENCES = {
-    "budget_used": " The budget is used up: press 'Start training' or run 'allabel finish' for the rest.",
-    "capped": " The cap on spending is reached: raise MAX_COST or MAX_TOKENS and restart the workers.",
-    "finishing": " The model labels the remaining tasks.",
-    "finished": " The remaining tasks carry the model's labels.",
+    "capped": "The cap on spending is reached: raise MAX_COST or MAX_TOKENS and restart the workers.",
+    "finishing": "The model labels the remaining tasks.",
+    "finished": "The remaining tasks carry the model's labels.",
+}
+_HOW = {
+    "raise": "Press '20 more' on the project's page, or 'Start training' for the rest.",
+    "finish": "Press 'Start training', or 'Label the rest' on the project's page.",
 }
 
 
-def describe_progress(tools: Tools, project: Project) -> None:
+def describe_progress(tools: Tools, project: Project, advice: Advice) -> None:
     """One line in the project's description, below what people wrote there, with the way to our page."""
     facts = tools.store.facts(project.id)
-    done, budget = int(facts["annotated"]), int(facts["budget"])
-    words = f"{done} of {budget} annotations done.{_STATE_SENTENCES.get(facts['state'], '')}"
-    line = f"{DESCRIPTION_MARK}{words} See {project_page(tools, project.id)}"
+    state = facts["state"]
+    words = [f"{facts['annotated']} of {facts['budget']} annotations done."]
+    if state in _STATE_SENTENCES:
+        words.append(_STATE_SENTENCES[state])
+    elif state == "budget_used":
+        words += [advice.sentence, _HOW.get(advice.next, "")]
+    words.append(f"See {project_page(tools, project.id)}")
+    line = DESCRIPTION_MARK + " ".join(filter(None, words))
     description = "\n".join([own_description(project), line]).strip()
     if description == project.description:
         return

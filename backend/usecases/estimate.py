@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
@@ -25,11 +25,12 @@ ENOUGH_CALLS = 20
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """``basis``: whence the tokens of a call are known. ``costs``: of the window, the rest of the budget
-    and ``finish``, each without the ones before it."""
+    and ``finish``, each without the ones before it; ``finish_now``: of ``finish`` at this moment."""
 
     project_id: int
     basis: str
     costs: tuple[Cost, ...]
+    finish_now: Cost
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
@@ -75,8 +76,16 @@ def estimate(tools: Tools, project_id: int) -> Estimate:
         ("the rest of the budget", sum(t not in asked for t in open_queue) + again + unprobed),
         ("finish, afterwards", float(rest)),
     )
-    costs = tuple(_cost(model, what, n * per_call.parts * tools.samples, per_call) for what, n in counts)
-    return Estimate(project_id, per_call.basis, costs)
+    seconds = _seconds_per_text(tools, facts)
+
+    def cost(what: str, texts: float) -> Cost:
+        return _cost(model, what, texts, texts * per_call.parts * tools.samples, per_call, seconds)
+
+    costs = tuple(cost(what, texts) for what, texts in counts)
+    ready = set(queue[: settings.window]) & asked
+    wanted = store.wanted_count(project_id)
+    unasked = wanted if finishing else len(task_ids) - len(store.done(project_id)) - len(ready) + wanted
+    return Estimate(project_id, per_call.basis, costs, cost("finish", max(0, unasked)))
 
 
 def _by_words(settings: ProjectSettings) -> ProjectSettings:
@@ -146,6 +155,17 @@ def _tokens_asked(
     return min(now + max(0, lacking), context_window)
 
 
-def _cost(model: LanguageModel, what: str, calls: float, per_call: _PerCall) -> Cost:
+def _seconds_per_text(tools: Tools, facts: Mapping[str, str]) -> float | None:
+    """That all workers together have taken so far."""
+    texts = int(facts.get("asked_texts", 0))
+    if not texts:
+        return None
+    return int(facts["asked_milliseconds"]) / 1000 / texts / max(1, tools.store.workers_alive())
+
+
+def _cost(
+    model: LanguageModel, what: str, texts: float, calls: float, per_call: _PerCall, seconds: float | None
+) -> Cost:
     asked, said = round(calls * per_call.prompt_tokens), round(calls * per_call.completion_tokens)
-    return Cost(what, round(calls), asked, said, model.price(asked, said))
+    takes = None if seconds is None else texts * seconds
+    return Cost(what, round(calls), asked, said, model.price(asked, said), takes)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 from allabel_core.quality.edits import Edit, span_edits
+from allabel_core.types import Document
 
 from ..labeling.label_config import parse_label_config
 from ..labeling.results import document_from_annotation
@@ -13,9 +15,12 @@ from ..ports import QueueEntry, Suggestion, Witness
 from .audit import blind_tasks
 from .connect import task_url
 from .figures import DemonstrationShown, QueuedTask, SpanChange, TaskReport
+from .marked import marked_document, marked_suggestion, marked_suggestions
 from .tools import Tools
 
 EXCERPT = 160
+LOOKED_THROUGH = 1000
+"""Places of the queue at most; behind them a task waits too long for its reason to hold."""
 
 
 def explain_queue(tools: Tools, project_id: int, limit: int) -> list[QueuedTask]:
@@ -26,8 +31,15 @@ def explain_queue(tools: Tools, project_id: int, limit: int) -> list[QueuedTask]
     made = store.suggestions(project_id, task_ids)
     shown = _ids_of_demonstrations(made.values())
     texts = store.some_texts(project_id, [*task_ids, *shown])
+    blind = blind_tasks(tools, project_id)
+    seen = marked_suggestions(
+        tools, project_id, texts, (each for task_id, each in made.items() if task_id not in blind)
+    )
     return [
-        _queued(tools, project_id, place, entry, made.get(entry.task_id), texts)
+        replace(
+            _queued(tools, project_id, place, entry, made.get(entry.task_id), texts),
+            suggested=seen.get(entry.task_id),
+        )
         for place, entry in enumerate(queue, 1)
     ]
 
@@ -55,12 +67,20 @@ def _queued(
 def shown_demonstrations(
     tools: Tools, project_id: int, made: Suggestion | Witness | None, texts: Mapping[int, str]
 ) -> list[DemonstrationShown]:
-    """What the model saw, the most similar last; of those that still exist."""
+    """What the model saw, the most similar first; of those that still exist."""
     if made is None:
         return []
+    # The model gets the most similar last, next to the question.
+    pairs = reversed(list(zip_longest(made.demonstrations, made.similarities)))
     return [
-        DemonstrationShown(task_id, excerpt(texts[task_id]), near, task_url(tools, project_id, task_id))
-        for task_id, near in zip_longest(made.demonstrations, made.similarities)
+        DemonstrationShown(
+            task_id,
+            excerpt(texts[task_id]),
+            near,
+            task_url(tools, project_id, task_id),
+            marked_document(tools.store.demonstration(project_id, task_id) or Document(texts[task_id], ())),
+        )
+        for task_id, near in pairs
         if task_id in texts
     ]
 
@@ -85,6 +105,8 @@ def explain_task(tools: Tools, project_id: int, task_id: int) -> TaskReport | No
     made = witness or store.suggestions(project_id, [task_id]).get(task_id)
     texts = store.some_texts(project_id, made.demonstrations if made else [])
     blind = witness.blind if witness else task_id in blind_tasks(tools, project_id)
+    visible = made if isinstance(made, Suggestion) and not blind else None
+    entry = _entry(tools, project_id, task_id)
     return TaskReport(
         task_id=task_id,
         state=_state(tools, project_id, task_id, annotated=witness is not None),
@@ -94,7 +116,18 @@ def explain_task(tools: Tools, project_id: int, task_id: int) -> TaskReport | No
         blind=blind,
         demonstrations=shown_demonstrations(tools, project_id, made, texts),
         changes=_changes(tools, project_id, witness) if witness else [],
+        suggested=marked_suggestion(tools, project_id, text, visible.result, len(text)) if visible else None,
+        stage=entry.stage if entry else "",
+        reason=entry.words if entry else "",
     )
+
+
+def _entry(tools: Tools, project_id: int, task_id: int) -> QueueEntry | None:
+    """The task's place in the queue, looked for near its front."""
+    if not tools.store.is_queued(project_id, task_id):
+        return None
+    front = tools.store.queue(project_id, LOOKED_THROUGH)
+    return next((entry for entry in front if entry.task_id == task_id), None)
 
 
 def _state(tools: Tools, project_id: int, task_id: int, *, annotated: bool) -> str:

@@ -54,7 +54,8 @@ class Quality:
     """Pre-annotations as they were before a person saw them, against what was submitted.
 
     ``assisted``: of tasks whose suggestion the annotator saw. ``blind``: of the audit, whose annotators
-    saw none. ``difference``: assisted minus blind F1. ``labels`` and ``curve`` are of the assisted tasks.
+    saw none. ``difference``: assisted minus blind F1, None below ten tasks of either. ``labels`` and
+    ``curve`` are of the assisted tasks.
     ``untouched_share``: of the suggestions that had any span, those submitted without a change.
     ``edits_per_task``: spans added, removed, moved or relabelled. ``seconds_per_task``: the median of
     Label Studio's lead_time, and ``seconds_per_blind_task`` that of the blind tasks.
@@ -76,7 +77,8 @@ class Advice:
     """Whether to go on. ``gain``: F1 that the next ``annotations`` are expected to add; ``minutes`` of
     people and ``tokens`` of the model that they take. ``expected_f1``: of the texts that nobody will
     annotate, known from ``basis``: the "blind audit", or the "assisted" tasks, whose figures flatter.
-    ``verdict``: "too_early", "go_on" or "stop"."""
+    ``verdict``: "too_early", "go_on" or "stop". ``next``: what to do now, "annotate", "raise" the budget,
+    "finish", "review", "export", or "import" texts."""
 
     verdict: str = "too_early"
     sentence: str = ""
@@ -86,6 +88,7 @@ class Advice:
     tokens: int | None = None
     expected_f1: Estimate | None = None
     basis: str = ""
+    next: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +112,15 @@ class StageProgress:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """``money`` in the price table's currency, None without one."""
+    """``money`` in the price table's currency, None without one; ``seconds`` that all workers take over it,
+    None where none has asked the model yet."""
 
     what: str
     calls: int
     prompt_tokens: int
     completion_tokens: int
     money: float | None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,8 @@ class SpendingReport:
     """What the model calls came to, and what is still to come.
 
     ``cost``, and ``saved`` by tokens that the provider billed as cached, are None without a price table.
-    ``unanswered``: calls whose answer never came, in the sums by estimate.
+    ``unanswered``: calls whose answer never came, in the sums by estimate. ``finish_now``: what labelling
+    the rest would take at this moment, None without a model.
     """
 
     calls: int
@@ -133,6 +139,7 @@ class SpendingReport:
     cost: float | None
     saved: float | None = None
     to_finish: list[Cost] = field(default_factory=list)
+    finish_now: Cost | None = None
     unanswered: int = 0
 
 
@@ -149,7 +156,8 @@ class JobProgress:
 @dataclass(frozen=True, slots=True)
 class ProjectSummary:
     """A connected project. ``state``: connected, reading, ranking, suggesting, ready, budget_used,
-    finishing, finished, capped or degraded; ``problem``: why; ``remedy``: what to do."""
+    finishing, finished, capped or degraded; ``problem``: why; ``remedy``: what to do. ``next``: see
+    ``Advice``."""
 
     id: int
     title: str
@@ -160,6 +168,17 @@ class ProjectSummary:
     budget: int
     tasks: int
     label_studio_url: str
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedConnection:
+    """A project that Label Studio wanted to connect us to, last at ``at`` (since 1970), and why not."""
+
+    project_id: int
+    at: float
+    reason: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +217,28 @@ class ProjectReport:
     unusable_reason: str
     scarce_labels: dict[str, int]
 
+    @property
+    def next(self) -> str:
+        """What to do now: see ``Advice``."""
+        return self.advice.next
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedSpan:
+    """An entity at its place in a text, in code points."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedText:
+    """A text, or its beginning, with its entities in reading order."""
+
+    text: str
+    spans: list[MarkedSpan] = field(default_factory=list)
+
 
 @dataclass(frozen=True, slots=True)
 class DemonstrationShown:
@@ -207,12 +248,14 @@ class DemonstrationShown:
     excerpt: str
     similarity: float | None
     url: str
+    marked: MarkedText = field(default_factory=lambda: MarkedText(""))
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedTask:
     """One of the next tasks. ``place`` counts from 1; ``reason``: why it is there; ``url``: into Label
-    Studio. ``similar_to``: the most similar task before it in the order of annotation."""
+    Studio. ``similar_to``: the most similar task before it in the order of annotation. ``demonstrations``:
+    the most similar first. ``suggested``: the text with what the annotator is shown, None without."""
 
     task_id: int
     place: int
@@ -222,6 +265,7 @@ class QueuedTask:
     similar_to: int | None
     demonstrations: list[DemonstrationShown]
     url: str
+    suggested: MarkedText | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +286,9 @@ class SpanChange:
 @dataclass(frozen=True, slots=True)
 class TaskReport:
     """One task. ``state``: annotated, skipped, queued, auto (labelled by the model) or rest. ``blind``:
-    of the audit, hence annotated without a suggestion; ``changes`` are then what it would have needed."""
+    of the audit, hence annotated without a suggestion; ``changes`` are then what it would have needed.
+    ``demonstrations``: the most similar first. ``suggested``: the text with its suggestion, None where there
+    is none to be seen. ``stage`` and ``reason``: why it stands in the queue, empty where it does not."""
 
     task_id: int
     state: str
@@ -252,6 +298,9 @@ class TaskReport:
     blind: bool
     demonstrations: list[DemonstrationShown]
     changes: list[SpanChange]
+    suggested: MarkedText | None = None
+    stage: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +308,14 @@ class CorpusMap:
     """Texts that stand near each other share rare words. ``computed``: whether the worker has drawn it yet.
 
     ``points``: (x, y, task id, state), x and y in [-1, 1]; state: annotated, skipped, queued, auto or rest.
+    ``regions``: (x, y, its characteristic words). ``quality``: how good a task's suggestion was, as F1, or
+    how probably it is all right, in [0, 1], by task id; only of tasks that have one.
     """
 
     computed: bool
     points: list[tuple[float, float, int, str]] = field(default_factory=list)
+    regions: list[tuple[float, float, str]] = field(default_factory=list)
+    quality: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +336,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Inconsistency:
-    """The same words in the same kind of context, labelled differently. ``kind``: "over time", or
+    """The same words, labelled differently. ``kind``: "over time", or
     "between annotators"; ``similarity`` of both contexts in [0, 1]."""
 
     words: str
@@ -291,6 +344,18 @@ class Inconsistency:
     similarity: float
     first: Labelled
     second: Labelled
+
+
+@dataclass(frozen=True, slots=True)
+class Unmarked:
+    """Words that are marked with ``label`` in ``marked`` texts and stand unmarked in ``texts`` others, of
+    which ``places`` are the first."""
+
+    words: str
+    label: str
+    marked: int
+    texts: int
+    places: list[Labelled]
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,3 +370,4 @@ class ReviewedTask:
     spans: int
     excerpt: str
     url: str
+    marked: MarkedText = field(default_factory=lambda: MarkedText(""))

@@ -13,19 +13,22 @@ from allabel_core.selection.scarcity import scarce_labels
 
 from ..labeling.label_config import LabelingInterface
 from ..ports import QueueEntry
-from .advice import advise
+from .advice import Standing, advise
 from .audit import STAGE as AUDIT
 from .calibration import calibration_error
-from .consistency import look_for_contradictions
+from .consistency import look_for_contradictions, look_for_unmarked
 from .corpus import Corpus
 from .corpus_map import draw_map
 from .estimate import estimate
 from .figures import Advice, Confidence, Cost, Quality, StageProgress
+from .finish import tokens_for_annotating
 from .measure import Compared, compare, quality
 from .review import look_for_errors
 from .tools import Tools
 
 STAGES = ("diversity", "similarity", "uncertainty")
+LOOKED_AT = ("annotated_version", "rankings", "publications")
+"""Facts of which one changes with whatever the figures are of."""
 STAGE_OF = {"coreset-warm": "coreset", "fast-votek": "votek"}
 """Of strategies whose only stage bears another name."""
 
@@ -39,6 +42,7 @@ class Insight:
     advice: Advice = field(default_factory=Advice)
     confidence: Confidence = field(default_factory=Confidence)
     to_finish: list[Cost] = field(default_factory=list)
+    finish_now: Cost | None = None
     scarce_labels: dict[str, int] = field(default_factory=dict)
 
 
@@ -58,7 +62,7 @@ def look(
     """
     store = tools.store
     facts = store.facts(project_id)
-    now = " ".join(facts.get(name, "") for name in ("annotated_version", "rankings", "publications"))
+    now = " ".join(facts.get(name, "") for name in LOOKED_AT)
     if facts.get("looked_at") == now:
         return
     settings = store.settings(project_id)
@@ -66,30 +70,40 @@ def look(
     compared = compare(interface, corpus, store.witnesses(project_id))
     measured = quality(compared)
     error, judged = calibration_error(store.shown(project_id, list(gold)), gold)
+    costs = estimate(tools, project_id) if tools.model else None
     found = Insight(
         stages=_stages(list(gold), set(store.audit(project_id)), queue, settings.strategy, settings.window),
         quality=measured,
         advice=_advice(tools, project_id, compared, measured, len(gold)),
         confidence=Confidence(error, judged),
-        to_finish=list(estimate(tools, project_id).costs) if tools.model else [],
+        to_finish=list(costs.costs) if costs else [],
+        finish_now=costs.finish_now if costs else None,
         scarce_labels=scarce_labels(gold.values(), interface.labels, max(1, settings.k)),
     )
     store.save_computed(project_id, "insight", INSIGHT_JSON.dump_json(found))
     look_for_contradictions(tools, project_id, corpus)
+    look_for_unmarked(tools, project_id, corpus)
     look_for_errors(tools, project_id, compared)
-    draw_map(tools, project_id, corpus, queue)
+    draw_map(tools, project_id, corpus, queue, compared)
     store.set_facts(project_id, looked_at=now)
 
 
 def _advice(
     tools: Tools, project_id: int, compared: Sequence[Compared], measured: Quality, annotated: int
 ) -> Advice:
-    spent = tools.model.spending(project_id) if tools.model else None
-    tokens = spent.prompt_tokens + spent.completion_tokens if spent else 0
+    facts = tools.store.facts(project_id)
+    tasks = int(facts.get("tasks", 0))
+    standing = Standing(
+        tasks=tasks,
+        annotated=annotated,
+        left=tasks - len(tools.store.done(project_id)),
+        budget=int(facts.get("budget", 0)),
+        finishing=bool(facts.get("finishing")),
+    )
+    tokens = tokens_for_annotating(tools, project_id) if tools.model else 0
     return advise(
         compared,
-        annotated=annotated,
-        left=int(tools.store.fact(project_id, "tasks") or 0) - len(tools.store.done(project_id)),
+        standing,
         seconds_per_task=measured.seconds_per_task,
         tokens_per_task=tokens / annotated if annotated else None,
     )

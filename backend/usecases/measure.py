@@ -19,6 +19,9 @@ from ..ports import Submission, Witness
 from .corpus import Corpus
 from .figures import CurvePoint, Estimate, LabelScore, Quality, Score
 
+ENOUGH_TO_COMPARE = 10
+"""Below so many texts nothing is claimed about them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
@@ -85,7 +88,7 @@ def _score(compared: Sequence[Compared]) -> Score | None:
 
 
 def _difference(assisted: Sequence[Compared], blind: Sequence[Compared]) -> Estimate | None:
-    if not assisted or not blind:
+    if min(len(assisted), len(blind)) < ENOUGH_TO_COMPARE:
         return None
     return Estimate(*f1_difference(counts_of(assisted), counts_of(blind), rng()))
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ..ports import ProgressNote, Spending
 from .connect import project_page, project_url
-from .figures import JobProgress, ProjectReport, ProjectSummary, SpendingReport
+from .figures import JobProgress, ProjectReport, ProjectSummary, RefusedConnection, SpendingReport
 from .insight import INSIGHT_JSON, Insight
 from .tools import Tools
 from .trouble import trouble
@@ -20,6 +20,16 @@ BUSY = ("connected", "reading", "ranking", "suggesting", "finishing")
 def summaries(tools: Tools) -> list[ProjectSummary]:
     """Every connected project, in the order of their numbers."""
     return [summary(tools, project_id) for project_id in tools.store.projects()]
+
+
+def refused_connections(tools: Tools) -> list[RefusedConnection]:
+    """Those of the last week, not mended since; ``url``: the project's connections in Label Studio."""
+    return [
+        RefusedConnection(
+            project_id, at, reason, f"{tools.label_studio_url}/projects/{project_id}/settings/ml"
+        )
+        for project_id, (at, reason) in tools.store.refused().items()
+    ]
 
 
 def summary(tools: Tools, project_id: int) -> ProjectSummary:
@@ -36,6 +46,7 @@ def summary(tools: Tools, project_id: int) -> ProjectSummary:
         budget=int(facts.get("budget", 0)),
         tasks=int(facts.get("tasks", 0)),
         label_studio_url=project_url(tools, project_id),
+        next=stored_insight(tools, project_id).advice.next,
     )
 
 
@@ -97,6 +108,7 @@ def _spending(tools: Tools, project_id: int, insight: Insight) -> SpendingReport
         cost=spent.cost if priced else None,
         saved=spent.saved if priced else None,
         to_finish=insight.to_finish,
+        finish_now=insight.finish_now,
         unanswered=spent.unanswered,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from ..errors import BackendError
 from .connect import own_description
@@ -13,21 +14,28 @@ from .witness import AUDIT_VERSION
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 900.0
+"""As long as a worker may take over one job."""
+POLL_SECONDS = 0.1
+
+
+def resetting(project_id: int) -> str:
+    """The name of the lock that keeps workers from beginning anything for the project."""
+    return f"reset:{project_id}"
 
 
 def reset(tools: Tools, project_id: int) -> None:
     """Undo all that we put into Label Studio and forget the project. Run again, it ends what it began.
 
-    :raises BackendError: a worker is at the project and does not come to an end.
+    The workers end what they are at, and begin nothing more for the project.
+
+    :raises BackendError: another reset is under way, or a worker does not come to an end.
     """
     store, label_studio = tools.store, tools.label_studio
-    with (
-        store.lock(f"sync:{project_id}", wait=PATIENCE_SECONDS) as alone,
-        store.lock(f"publish:{project_id}", wait=PATIENCE_SECONDS) as silent,
-    ):
-        if not (alone and silent):
-            raise BackendError(f"A worker is busy with project {project_id}; try again, or stop the workers.")
+    with store.lock(resetting(project_id)) as alone:
+        if not alone:
+            raise BackendError(f"Project {project_id} is being reset already.")
+        _wait_for_workers(tools, project_id)
         project = label_studio.project(project_id)
         before = settings_before(tools, project_id)
         known = [store.fact(project_id, "backend_url") or tools.backend_url]
@@ -41,3 +49,12 @@ def reset(tools: Tools, project_id: int) -> None:
             label_studio.undo_set_up(project_id, view_title=VIEW_TITLE, backend_url=address, settings=before)
         store.forget_project(project_id)
     logger.info("project %d: reset", project_id)
+
+
+def _wait_for_workers(tools: Tools, project_id: int) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while jobs := tools.store.jobs_at_work(project_id):
+        tools.on_progress("waiting for the worker to end what it is at", 0, jobs)
+        if time.monotonic() > deadline:
+            raise BackendError(f"A worker is busy with project {project_id}; try again, or stop the workers.")
+        time.sleep(POLL_SECONDS)

@@ -11,7 +11,8 @@ from allabel_core.quality.expected_error import ErrorModel, Outcome, learn_error
 from ..ports import Suggestion
 from .connect import task_url
 from .explain import excerpt
-from .figures import ReviewedTask
+from .figures import MarkedText, ReviewedTask
+from .marked import marked_suggestions
 from .measure import Compared
 from .tools import Tools
 
@@ -66,7 +67,10 @@ def review_list(tools: Tools, project_id: int, limit: int) -> list[ReviewedTask]
     rows = json.loads(tools.store.computed(project_id, NAME) or b"[]")
     done = tools.store.done(project_id)
     rows = [row for row in rows if row[0] not in done][:limit]
-    texts = tools.store.some_texts(project_id, [task_id for task_id, *_ in rows])
+    listed = [task_id for task_id, *_ in rows]
+    texts = tools.store.some_texts(project_id, listed)
+    made = tools.store.suggestions(project_id, listed).values()
+    marked = marked_suggestions(tools, project_id, texts, made)
     return [
         ReviewedTask(
             task_id=task_id,
@@ -76,6 +80,7 @@ def review_list(tools: Tools, project_id: int, limit: int) -> list[ReviewedTask]
             spans=spans,
             excerpt=excerpt(texts.get(task_id, "")),
             url=task_url(tools, project_id, task_id),
+            marked=marked.get(task_id) or MarkedText(texts.get(task_id, "")),
         )
         for place, (task_id, errors, right, spans) in enumerate(rows, 1)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -52,8 +53,10 @@ def suggest(tools: Tools, project_id: int) -> None:
         # This worker cannot; the claims run out, and one that can may take them.
         note_problem(tools, project_id, error)
         return
+    started = time.monotonic()
     with store.keeping_claims(project_id, claimed):
         outcomes = _ask(tools, project_id, questions)
+    seconds = time.monotonic() - started
     failed: dict[int, ModelFailure] = {}
     answered: dict[int, list[Answer]] = {}
     for task_id, outcome in outcomes.items():
@@ -62,6 +65,7 @@ def suggest(tools: Tools, project_id: int) -> None:
         else:
             answered[task_id] = outcome
     _keep(tools, project_id, preannotator, texts, questions, answered)
+    _note_time(tools, project_id, seconds, answered)
     _note_failures(tools, project_id, failed, questions)
     store.no_longer_wanted(project_id, [t for t in texts if t not in failed or failed[t].kind not in PASSING])
     tools.tell(project_id, "pre-annotating", *_progress(tools, project_id))
@@ -121,6 +125,16 @@ def _keep(
         note_model_failure(tools, project_id, ModelFailure("truncated", CUT), everywhere=False)
     for name, number in tally.items():
         store.count(project_id, name, number)
+
+
+def _note_time(
+    tools: Tools, project_id: int, seconds: float, answered: Mapping[int, Sequence[Answer]]
+) -> None:
+    """How long the model takes over texts, for estimates: known answers, which take no time, left out."""
+    asked = [answers for answers in answered.values() if not all(answer.from_cache for answer in answers)]
+    if asked:
+        tools.store.count(project_id, "asked_texts", len(asked))
+        tools.store.count(project_id, "asked_milliseconds", round(1000 * seconds))
 
 
 def _progress(tools: Tools, project_id: int) -> tuple[int, int]:

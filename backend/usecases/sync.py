@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from redis.exceptions import RedisError
 
@@ -24,6 +24,7 @@ from .pool import update_texts
 from .publish import is_served, publish
 from .ranking import reading_budget
 from .remedies import note_problem
+from .report import stored_insight
 from .tools import Tools
 from .witness import witness
 
@@ -117,7 +118,7 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     look(tools, project_id, interface, corpus, queue)
     state = queue_state(tools, project_id)
     store.set_facts(project_id, state=state, problem="", skipped=len(corpus.skipped))
-    describe_progress(tools, project)
+    describe_progress(tools, project, stored_insight(tools, project_id).advice)
 
 
 def _same_task(facts: Mapping[str, str], project: Project) -> bool:
@@ -142,7 +143,7 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
     doubts = model_doubts(tools, project_id, list(pool), set(annotated), settings)
     left = budget_without(settings, texts, audit)
     queue = tools.ranker.rank(project_id, pool, chosen, left, settings, doubts)
-    queue = with_audit(queue, annotated, audit)
+    queue = with_audit(queue, annotated, audit, _found(tools, project_id, annotated, audit))
     store.set_facts(project_id, rank_seconds=round(time.monotonic() - started, 3))
     if settings.budget_unit == "tokens":
         # People count tasks: as many as the tokens pay for.
@@ -159,6 +160,17 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
     store.set_facts(project_id, tasks=len(texts), annotated=len(annotated), budget=budget)
     store.count(project_id, "rankings")
     return queue
+
+
+def _found(tools: Tools, project_id: int, annotated: Sequence[int], audit: Sequence[int]) -> int:
+    """How many annotations there were when the project was first ranked."""
+    known = tools.store.fact(project_id, "found_annotated")
+    if known is not None:
+        return int(known)
+    # Where some are audited, the project was ranked before, by a store that is lost.
+    found = 0 if set(audit) & set(annotated) else len(annotated)
+    tools.store.set_facts(project_id, found_annotated=found)
+    return found
 
 
 def queue_state(tools: Tools, project_id: int) -> str:

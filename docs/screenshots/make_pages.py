@@ -37,7 +37,7 @@ FEW = 20
 NO_SPANS = """<View><Text name="text" value="$text"/>
 <Choices name="kind" toName="text"><Choice value="Repair"/><Choice value="Replacement"/></Choices></View>"""
 SECOND_PERSON = {"email": "second@example.com", "password": "another-reader"}
-READ_OTHERWISE = (("Equipment", "Material"), ("Problem", ""), ("Operation", "Problem"))
+READ_OTHERWISE = (("Equipment", "Chemical"), ("Condition", ""), ("Operation", "Condition"))
 """Labels, and what a second person takes one span of each for; "" for nothing."""
 
 

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from redis import Redis
-from rq import SimpleWorker
 
+from backend.adapters.store import Store
 from backend.alive import alive
+from backend.pulse import Pulse
+from fakes import FakeLabelStudio, make_tools
 
 
-def test_a_worker_is_alive_from_its_birth_to_its_death(redis: Redis) -> None:
+def test_a_worker_is_alive_while_its_pulse_beats(
+    redis: Redis, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert not alive(redis)
-    worker = SimpleWorker(["any"], connection=redis)
-    worker.register_birth()
-    assert alive(redis)
-    worker.register_death()
-    redis.delete(worker.key)
+    pulse = Pulse(make_tools(store, FakeLabelStudio({})), is_worker=True)
+    pulse.start()
+    while not alive(redis):
+        time.sleep(0.05)
+    assert store.workers_alive() == 1
+    pulse.stop()
+    monkeypatch.setattr("backend.adapters.store_figures.BEAT_LASTS", 0.0)
     assert not alive(redis)
+    assert store.workers() == []
 
 
-def test_a_worker_of_another_host_does_not_count(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    SimpleWorker(["any"], connection=redis).register_birth()
-    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+def test_a_worker_of_another_host_does_not_count(redis: Redis, store: Store) -> None:
+    store.beat("elsewhere:1")
+    assert store.workers_alive() == 1
     assert not alive(redis)

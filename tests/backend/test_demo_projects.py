@@ -2,19 +2,23 @@ import hashlib
 import io
 import json
 import sys
+import threading
+import time
 import types
 
 import pytest
 from rich.console import Console
 
 from backend.demo import label_studio_environment
+from backend.demo import screen as screen_module
 from backend.demo.embedded_model import EmbeddedModel
 from backend.demo.processes import ServiceError, silent
 from backend.demo.product import uses_own_endpoint
 from backend.demo.projects import DemoState, ensure_project, gold_by_task, label_config, read_data
-from backend.demo.screen import Screen
+from backend.demo.screen import Job, Screen
 from backend.errors import LabelStudioNotFoundError
 from backend.labeling.label_config import parse_label_config
+from backend.labeling.results import document_from_annotation
 from backend.ports import Task
 
 
@@ -44,10 +48,15 @@ def test_the_project_is_made_once_and_kept(tmp_path):
     assert len(client.projects[1]) == len(data.tasks)
 
 
-def test_gold_is_not_imported_and_is_found_again_by_text(tmp_path):
+def test_five_texts_come_annotated_and_other_gold_is_found_again_by_text(tmp_path):
     client, data = Client(), read_data(None)
     ensure_project(client, DemoState.load(tmp_path), data, silent)
-    assert all(task.keys() == {"data"} for task in client.projects[1])
+    interface = parse_label_config(data.label_config)
+    for imported, task in zip(client.projects[1][:5], data.tasks, strict=False):
+        [annotation] = imported["annotations"]
+        text = task.data["text"]
+        assert document_from_annotation(interface, text, annotation["result"]) == task.gold
+    assert all(task.keys() == {"data"} for task in client.projects[1][5:])
     found = gold_by_task(client, 1, data)
     assert len(found) == len(data.tasks)
     assert found[103] == data.tasks[3].gold
@@ -160,3 +169,40 @@ def test_without_a_terminal_news_are_lines_not_too_many():
         for number in range(100):
             tell(f"package {number}")
     assert out.getvalue().splitlines()[0].startswith("ok   Redis (0.")
+
+
+def test_jobs_run_side_by_side_under_one_bar(monkeypatch):
+    monkeypatch.setattr(screen_module, "SECONDS_BETWEEN_LINES", 0.0)
+    out = io.StringIO()
+    met = threading.Barrier(2, timeout=20)
+
+    def first(tell):
+        tell("Model is starting")
+        met.wait()
+
+    def last(tell):
+        met.wait()
+        tell("package 55 of about 110", 0.5)
+
+    Screen(Console(file=out, width=200)).side_by_side(
+        [Job("Model", 1.0, first), Job("Label Studio", 9.0, last)]
+    )
+    lines = out.getvalue().splitlines()
+    assert any("45%" in line or "55%" in line for line in lines)
+    assert any("Label Studio: package 55 of about 110" in line for line in lines)
+    assert lines[-1].startswith("ok   Model, Label Studio (")
+
+
+@pytest.mark.parametrize("failing", ["Model", "Label Studio"])
+def test_a_job_that_fails_ends_the_others(failing):
+    def fail(_):
+        raise ServiceError("It does not start.")
+
+    def wait(tell):
+        for _ in range(1000):
+            tell("waiting")
+            time.sleep(0.01)
+
+    jobs = [Job(name, 1.0, fail if name == failing else wait) for name in ("Model", "Label Studio")]
+    with pytest.raises(ServiceError, match="It does not start"):
+        Screen(Console(file=io.StringIO())).side_by_side(jobs)

@@ -91,6 +91,14 @@ def test_a_taken_port_is_said_before_anything_starts(tmp_path, monkeypatch, caps
     assert capsys.readouterr().out == ""
 
 
+def test_two_servers_do_not_share_a_port(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    port = free_port()
+    with pytest.raises(ServiceError, match=rf"cannot share port {port}; choose another one with --port"):
+        demo(port=port, label_studio_port=port)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_autopilot_needs_gold(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "texts.txt"

@@ -36,7 +36,7 @@ def tools(store: Store) -> Tools:
     )
     for start in range(0, TASKS, 10_000):
         store.add_texts(PROJECT, {n: f"the pear of house {n}" for n in range(start + 1, start + 10_001)})
-    queue = [QueueEntry(n, "coverage", "the best demonstration so far", 1.0) for n in range(1, TASKS // 10)]
+    queue = [QueueEntry(n, "coverage", "the best example so far", 1.0) for n in range(1, TASKS // 10)]
     store.save_queue(PROJECT, queue)
     places = np.random.default_rng(0).uniform(-1, 1, (TASKS, 2)).round(3).tolist()
     store.save_computed(

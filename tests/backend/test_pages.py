@@ -16,9 +16,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from backend.adapters.store import Store
 from backend.app import create_app
 from backend.pages.sessions import COOKIE
+from backend.pages.words import errors_in_words, in_ten
 from backend.settings import read_settings
 from backend.throttle import ATTEMPTS
 from backend.usecases.tools import Secrets, Tools
+from fakes import LABEL_CONFIG
 from stored import everything_in
 
 pytestmark = pytest.mark.slow
@@ -82,8 +84,9 @@ def test_every_page_is_html_without_inline_code_and_shows_texts_as_text(
 
 def test_hostile_texts_are_shown_as_they_are(client: TestClient) -> None:
     queue = client.get("/projects/1/queue").text
-    assert "&lt;script&gt;alert(1)&lt;/script&gt; pear" in queue
-    assert "=HYPERLINK(&#34;http://evil.example&#34;) apple" in queue
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; " in queue
+    assert "<script>alert" not in queue
+    assert "=HYPERLINK(&#34;http://evil.example&#34;) " in queue
     assert "&lt;script&gt;" in client.get("/projects/1/tasks/1").text
 
 
@@ -300,7 +303,40 @@ def test_labelling_the_rest_asks_first(client: TestClient, store: Store) -> None
     assert store.fact(PROJECT, "finishing") == "1"
 
 
-@pytest.mark.parametrize("path", ["/projects/1/rerank", "/projects/1/finish", "/logout"])
+def test_labelling_the_rest_can_be_left_off(client: TestClient, store: Store) -> None:
+    page = client.get("/projects/1")
+    client.post("/projects/1/finish", data={"token": token(page)})
+    store.set_facts(PROJECT, state="finishing")
+    page = client.get("/projects/1")
+    assert page.text.count("Leave off labelling") == 2
+    assert "Label the rest …" not in page.text
+    answer = client.post("/projects/1/finish/cancel", data={"token": token(page)})
+    assert answer.headers["location"] == "/projects/1"
+    assert not store.fact(PROJECT, "finishing")
+
+
+def test_twenty_more_raises_the_budget_there_and_then(client: TestClient, store: Store) -> None:
+    store.set_facts(PROJECT, tasks=100, budget=10, annotated=12)
+    form = {"token": token(client.get("/projects/1"))}
+    answer = client.post("/projects/1/budget/raise", data=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/projects/1")
+    assert store.settings(PROJECT).budget == "32"
+    assert "tasks" in store.dirty(PROJECT)[0]
+    store.set_facts(PROJECT, budget=100)
+    refused = client.post("/projects/1/budget/raise", data=form)
+    assert "All 100 texts are annotated or in the budget already." in refused.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/projects/1/rerank",
+        "/projects/1/finish",
+        "/projects/1/finish/cancel",
+        "/projects/1/budget/raise",
+        "/logout",
+    ],
+)
 def test_forms_of_others_do_nothing(client: TestClient, tools: Tools, store: Store, path: str) -> None:
     page = client.get("/projects/1")
     with visitor(tools) as other:
@@ -324,3 +360,60 @@ def test_buttons_need_a_signed_in_visitor(guarded: TestClient, store: Store) -> 
     answer = guarded.post("/projects/1/rerank", data={"token": anonymous})
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=/projects")
     assert store.dirty(PROJECT)[0] == set()
+
+
+# What pages are to help with
+
+
+def test_a_refused_connection_is_told_with_its_reason_and_leaves_no_trace(
+    client: TestClient, store: Store
+) -> None:
+    body = {"project": "77", "schema": LABEL_CONFIG, "extra_params": '{"budgett": "10%"}'}
+    assert client.post("/setup", json=body).status_code == 422
+    assert not store.knows(77)
+    page = client.get("/projects").text
+    assert "Refused connections" in page
+    assert "Unknown setting &#39;budgett&#39;" in page
+    assert "/projects/77/settings/ml" in page
+    assert client.post("/setup", json=body | {"extra_params": '{"budget": "10%"}'}).status_code == 200
+    assert "Refused connections" not in client.get("/projects").text
+
+
+def test_projects_with_the_same_title_are_told_apart(client: TestClient, store: Store) -> None:
+    store.add_project(2)
+    for project_id in (PROJECT, 2):
+        store.set_facts(project_id, title="Notes", state="ready")
+    page = client.get("/projects").text
+    assert page.count(">Notes</a>") == 2
+    assert "project 1</small>" in page
+    assert "project 2</small>" in page
+    assert "project 2</small>" in client.get("/projects/2").text
+
+
+@pytest.mark.parametrize("path", ["/project/1", "/projects/1/nothing", "/favicon.ico"])
+def test_an_unknown_address_is_a_page_for_browsers(client: TestClient, path: str) -> None:
+    page = client.get(path, headers={"Accept": "text/html,*/*"})
+    assert page.status_code == 404
+    assert "No such page" in page.text
+    assert 'href="/projects"' in page.text
+    assert client.get(path, headers={"Accept": "application/json"}).json() == {"detail": "Not Found"}
+
+
+def test_the_queue_shows_suggestions_and_examples_with_their_entities(
+    client: TestClient, tools: Tools
+) -> None:
+    page = client.get("/projects/1/queue").text
+    assert re.search(
+        r'<mark class="kept"><span class="words">apple</span><span class="label">Fruit</span>', page
+    )
+
+
+def test_precision_and_recall_in_words() -> None:
+    assert in_ten(0.62, 0.5) == "of 10 marks it makes, 6 are right; of 10 that belong, 5 are found"
+    assert in_ten(0.1, 1.0) == "of 10 marks it makes, 1 is right; of 10 that belong, 10 are found"
+
+
+def test_expected_errors_in_words() -> None:
+    assert errors_in_words(0.1, 0.9) == "probably all right"
+    assert errors_in_words(0.8, 0.4) == "perhaps a mark wrong or missing"
+    assert errors_in_words(2.6, 0.05) == "about 3 marks wrong or missing"

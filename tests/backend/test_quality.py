@@ -23,7 +23,7 @@ from backend.labeling.label_config import parse_label_config
 from backend.labeling.results import document_from_annotation
 from backend.ports import ModelFailure
 from backend.usecases.connect import register
-from backend.usecases.consistency import inconsistencies
+from backend.usecases.consistency import inconsistencies, unmarked_elsewhere
 from backend.usecases.events import Event, receive
 from backend.usecases.explain import explain_queue, explain_task
 from backend.usecases.figures import StageProgress
@@ -78,7 +78,7 @@ def test_the_audit_stands_in_the_queue_and_the_others_keep_the_methods_order(
     assert len(audit) == 6
     queue = store.queue(PROJECT)
     assert [entry.task_id for entry in queue if entry.stage == "audit"] == audit
-    assert [place for place, entry in enumerate(queue) if entry.stage == "audit"] == [2, 7, 12, 17, 22, 27]
+    assert [place for place, entry in enumerate(queue) if entry.stage == "audit"] == [11, 15, 18, 21, 25, 28]
     others = [task_id for task_id in TASKS if task_id not in audit]
     order = select([TASKS[task_id]["text"] for task_id in others], 24).order
     assert [entry.task_id for entry in queue if entry.stage != "audit"] == [others[i] for i in order]
@@ -88,17 +88,30 @@ def test_the_queue_is_annotated_in_order_and_nothing_behind_it_moves(
     tools: Tools, store: Store, label_studio: AnyLabelStudio
 ) -> None:
     before = [entry.task_id for entry in store.queue(PROJECT)]
-    assert annotate(tools, label_studio, 9) == before[:9]
-    assert [entry.task_id for entry in store.queue(PROJECT)] == before[9:]
+    assert annotate(tools, label_studio, 16) == before[:16]
+    assert [entry.task_id for entry in store.queue(PROJECT)] == before[16:]
     stages = {stage.name: stage for stage in report(tools, PROJECT).stages}
     assert stages["audit"].done == 2
     assert stages["diversity"].done == 5
     assert sum(stage.done + stage.in_window + stage.to_come for stage in stages.values()) == 30
 
 
+def test_what_was_annotated_before_does_not_count_as_the_first_tasks(
+    store: Store, label_studio: AnyLabelStudio
+) -> None:
+    for task_id in list(TASKS)[:5]:
+        label_studio.annotate(task_id, gold(label_studio, TASKS[task_id]["text"], *right(task_id)))
+    tools = connected(make_tools(store, label_studio, FullModel(spot_fruits), budget="30", audit=0.2))
+    assert [entry.stage == "audit" for entry in store.queue(PROJECT)[:12]] == [False] * 11 + [True]
+    before = store.queue(PROJECT)
+    assert annotate(tools, label_studio, 3) == [entry.task_id for entry in before[:3]]
+    assert store.queue(PROJECT) == before[3:]
+
+
 def test_an_audited_task_is_asked_about_and_shows_nothing(
     tools: Tools, store: Store, label_studio: AnyLabelStudio
 ) -> None:
+    annotate(tools, label_studio, 8)
     audited = store.audit(PROJECT)[0]
     assert store.suggestions(PROJECT, [audited])[audited].result
     assert label_studio.shown(audited) == []
@@ -141,8 +154,7 @@ def test_the_figures_are_those_of_what_was_suggested_before(
         )
         assert score.tasks == len(task_ids)
         assert score.low <= score.f1 <= score.high
-    assert quality.difference is not None
-    assert quality.difference.value == pytest.approx(quality.assisted.f1 - quality.blind.f1)  # type: ignore[union-attr]
+    assert quality.difference is None, "five blind texts are too few to compare"
     assert {label.label: label.recall for label in quality.labels} == {"Fruit": 1.0, "Animal": 0.0}
     assert quality.seconds_per_task == 1.0
 
@@ -164,7 +176,7 @@ def test_where_it_is_not_known_what_was_shown_what_label_studio_noted_counts(
 
 
 def test_the_audit_outlives_the_store(tools: Tools, store: Store, label_studio: AnyLabelStudio) -> None:
-    annotate(tools, label_studio, 14)
+    annotate(tools, label_studio, 20)
     before = report(tools, PROJECT).quality
     assert before.blind is not None
     assert len(label_studio.versions_of_tasks()[AUDIT_VERSION]) == before.blind.tasks == 3
@@ -267,3 +279,30 @@ def test_after_finish_the_review_list_is_what_label_studio_serves(
     # Nothing is hidden any more, though the audit was not completed.
     left = set(store.suggestions(PROJECT, list(TASKS))) & {task.task_id for task in listed}
     assert all(label_studio.shown(t) == store.suggestions(PROJECT, [t])[t].result for t in left)
+
+
+def test_words_left_unmarked_in_many_texts_are_offered(tools: Tools, label_studio: AnyLabelStudio) -> None:
+    """Two people's worth of "apple", marked in some texts, left out in more."""
+    apples = [t for t in TASKS if "apple" in TASKS[t]["text"].split()]
+    for number, task_id in enumerate(apples[:6]):
+        marks = [("apple", "Fruit")] if number < 2 else []
+        label_studio.annotate(task_id, gold(label_studio, TASKS[task_id]["text"], *marks))
+    receive(tools, Event("ANNOTATIONS_CREATED", PROJECT))
+    settle(tools)
+    [found] = unmarked_elsewhere(tools, PROJECT, 10)
+    assert (found.words, found.label, found.marked, found.texts) == ("apple", "Fruit", 2, 4)
+    assert [place.task_id for place in found.places] == apples[2:6]
+    assert all(place.context[place.start : place.end] == "apple" for place in found.places)
+
+
+def test_what_the_model_left_unmarked_is_offered_once_it_has_labelled_the_rest(
+    store: Store, label_studio: AnyLabelStudio
+) -> None:
+    silent = FullModel(lambda prompt: entities())
+    tools = connected(make_tools(store, label_studio, silent, budget="20", audit=0.0))
+    annotate(tools, label_studio, 12)
+    finish(tools, PROJECT)
+    settle(tools)
+    found = {each.words: each for each in unmarked_elsewhere(tools, PROJECT, 100)}
+    assert found["apple"].label == "Fruit"
+    assert found["apple"].texts > 3

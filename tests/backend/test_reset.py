@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
+from threading import Event, Thread
 
 import pytest
 from projects import PROJECT, settle, spot_fruits
 from redis import Redis
 
+from allabel_core.prompting import Prompt
+from backend import worker
 from backend.adapters.store import Store
-from backend.errors import LabelStudioUnreachableError
+from backend.errors import BackendError, LabelStudioUnreachableError
 from backend.ports import ConnectedBackend, NewPrediction
 from backend.usecases.connect import register
-from backend.usecases.events import Event, receive
+from backend.usecases.events import Event as Change
+from backend.usecases.events import receive
 from backend.usecases.finish import finish
 from backend.usecases.memory import BEFORE_HEADER, FINISHING_HEADER, SECRET_HEADER
 from backend.usecases.reconcile import reconcile
-from backend.usecases.reset import reset
+from backend.usecases.reset import reset, resetting
+from backend.usecases.sync import sync
 from backend.usecases.tools import Tools
 from fakes import FakeLabelStudio, ScriptedModel, make_tools
 
@@ -75,6 +81,61 @@ def test_reset_leaves_the_project_as_it_was(
     assert tools.store.projects() == []
 
 
+def test_reset_waits_for_what_runs_and_leaves_nothing_behind(
+    tools: Tools, label_studio: FakeLabelStudio, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_tools", lambda: tools)
+    finish(tools, PROJECT)
+    settle_sync(tools)
+    asked, go_on = Event(), Event()
+
+    def slow(prompt: Prompt) -> str:
+        asked.set()
+        assert go_on.wait(20)
+        return spot_fruits(prompt)
+
+    tools.model.reply = slow  # type: ignore[union-attr]
+    job = Thread(target=worker.suggest_job, args=(PROJECT,))
+    job.start()
+    assert asked.wait(20)
+    undoing = Thread(target=reset, args=(tools, PROJECT))
+    undoing.start()
+    while not tools.store.locked(resetting(PROJECT)):
+        time.sleep(0.01)
+    # What comes now begins nothing more.
+    before = len(tools.model.prompts)  # type: ignore[union-attr]
+    worker.suggest_job(PROJECT)
+    worker.sync_job(PROJECT)
+    assert len(tools.model.prompts) == before  # type: ignore[union-attr]
+    assert label_studio.hooks
+    go_on.set()
+    job.join(20)
+    undoing.join(20)
+    assert label_studio.hooks == {}
+    assert label_studio.versions(PROJECT) == {}
+    assert list(redis.scan_iter("allabel:project:*")) == []
+    worker.sync_job(PROJECT)
+    assert list(redis.scan_iter("allabel:project:*")) == []
+    assert list(redis.scan_iter("allabel:at-work:*")) == []
+
+
+def settle_sync(tools: Tools) -> None:
+    assert sync(tools, PROJECT)
+    assert tools.store.wanted_count(PROJECT) > 0
+
+
+def test_two_resets_do_not_meet(tools: Tools) -> None:
+    with tools.store.lock(resetting(PROJECT)), pytest.raises(BackendError, match="being reset already"):
+        reset(tools, PROJECT)
+
+
+def test_a_worker_that_died_is_not_waited_for(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.adapters.store_figures.AT_WORK_SECONDS", 0.3)
+    tools.store.redis.zadd(f"allabel:at-work:{PROJECT}", {"dead": time.time() + 0.3})
+    reset(tools, PROJECT)
+    assert not tools.store.knows(PROJECT)
+
+
 def test_reset_works_when_redis_has_forgotten_everything(
     tools: Tools, label_studio: FakeLabelStudio, redis: Redis
 ) -> None:
@@ -127,7 +188,7 @@ def test_an_address_that_is_not_ours_is_another_installations_until_it_calls_us(
     elsewhere = replace(tools, backend_url="http://elsewhere:9090")
     taken_up(elsewhere, label_studio, redis)
     assert tools.store.projects() == []
-    receive(elsewhere, Event("ANNOTATION_CREATED", PROJECT))
+    receive(elsewhere, Change("ANNOTATION_CREATED", PROJECT))
     reconcile(elsewhere)
     assert tools.store.projects() == [PROJECT]
 

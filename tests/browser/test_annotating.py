@@ -25,7 +25,7 @@ def marked(text: str, *entities: tuple[str, str]) -> Document:
 EMOJI = [
     marked(
         f"🧪👩🏽‍🔬 {i}: Stirred the zinc nitrate in the autoclave 🔥 for 14 h.",
-        ("zinc nitrate", "Material"),
+        ("zinc nitrate", "Chemical"),
         ("autoclave", "Equipment"),
     )
     for i in range(2)
@@ -34,7 +34,7 @@ COMBINING = [
     marked(
         f"Cafe\u0301 no\u0308te {i}: rinsed the Bu\u0308chner funnel with ethanol.",
         ("Bu\u0308chner funnel", "Equipment"),
-        ("ethanol", "Material"),
+        ("ethanol", "Chemical"),
     )
     for i in range(2)
 ]
@@ -129,7 +129,7 @@ def test_a_span_drawn_by_hand_after_emoji_is_stored_in_code_points(page: Page, s
 
 
 DIALOGUE = """<View><ParagraphLabels name="label" toName="talk">
-<Label value="Material"/><Label value="Equipment"/></ParagraphLabels>
+<Label value="Chemical"/><Label value="Equipment"/></ParagraphLabels>
 <Paragraphs name="talk" value="$talk" nameKey="who" textKey="said" layout="dialogue"/></View>"""
 
 
@@ -143,7 +143,7 @@ def test_suggestions_in_a_dialogue_stand_at_the_right_words(page: Page, stack: S
     )
     question, answer = golds[0]
     whole = marked(
-        f"{question.text}\n{answer.text}", ("zinc nitrate", "Material"), ("autoclave", "Equipment")
+        f"{question.text}\n{answer.text}", ("zinc nitrate", "Chemical"), ("autoclave", "Equipment")
     )
     stack.client.submit_annotation(first, result_from_spans(interface, whole.text, whole.spans), 4.2)
     stack.connect(project_id, budget="2", window=2, k=1)

@@ -193,10 +193,10 @@ def serious_faults(page: Page) -> list[tuple[str, list[str]]]:
 
 
 def test_nothing_is_wider_than_a_phone(page: Page, stack: Stack, project: int) -> None:
-    page.set_viewport_size({"width": 360, "height": 740})
+    page.set_viewport_size({"width": 320, "height": 640})
     for address in addresses(stack, project):
         page.goto(address)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, address
 
 
 @pytest.fixture(scope="module")

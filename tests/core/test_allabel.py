@@ -83,7 +83,7 @@ def test_whole_queue_with_reasons():
     assert found.stages == ("diversity", "similarity", "uncertainty")
     central, weak = found.reasons[1:]
     assert (central.serves, central.score, central.nearest, central.similarity) == (2, 7.0, 1, 3.0)
-    assert central.words == "among the 1 best demonstrations for 2 texts"
+    assert central.words == "among the 1 best examples for 2 texts"
     assert (weak.serves, weak.score, weak.nearest, weak.similarity) == (1, 2.0, 1, 5.0)
 
 

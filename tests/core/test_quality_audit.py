@@ -45,13 +45,16 @@ def test_the_audit_is_spread_evenly() -> None:
     order = list(range(18))
     assert [i for i, n in enumerate(mixed_in(order, [100, 101])) if n >= 100] == [5, 15]
     assert mixed_in(order, []) == order
+    assert [i for i, n in enumerate(mixed_in(order, [100, 101], 10)) if n >= 100] == [12, 17]
+    assert mixed_in([1, 2], [100, 101], 10) == [1, 2, 100, 101]
     assert mixed_in([], [7]) == [7]
 
 
-@given(st.integers(0, 40), st.integers(0, 40))
-def test_both_keep_their_order(rest: int, audited: int) -> None:
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 50))
+def test_both_keep_their_order(rest: int, audited: int, first: int) -> None:
     order, audit = list(range(rest)), list(range(100, 100 + audited))
-    mixed = mixed_in(order, audit)
+    mixed = mixed_in(order, audit, first)
+    assert mixed[: min(first, rest)] == order[: min(first, rest)]
     assert [n for n in mixed if n < 100] == order
     assert [n for n in mixed if n >= 100] == audit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allabel_core.quality.consistency import contradictions
+from allabel_core.quality.consistency import contradictions, left_unmarked
 from allabel_core.types import Document, Span
 
 
@@ -27,10 +27,30 @@ def test_another_label_in_the_same_kind_of_context() -> None:
     assert 0.5 < found.similarity < 0.9  # "two" and "three" are rare, hence weigh much
 
 
-def test_the_same_words_in_another_kind_of_context_may_differ() -> None:
+def test_two_labels_contradict_each_other_whatever_the_context_the_most_alike_first() -> None:
     documents = [
+        marked("Dried over sieves", ("sieves", "Chemical")),
         marked("We met in May near Oslo", ("May", "Date")),
         marked("Theresa May resigned as minister", ("May", "Person")),
+        marked("Dried over sieves again", ("sieves", "Equipment")),
+    ]
+    assert [(c.words, c.similarity > 0.3) for c in contradictions(documents)] == [
+        ("sieves", True),
+        ("may", False),
+    ]
+
+
+def test_two_labels_within_one_text() -> None:
+    text = "Column of silica, the silica from the new column"
+    document = Document(text, (Span(10, 16, "Chemical"), Span(22, 28, "Equipment")))
+    [found] = contradictions([document])
+    assert (found.first.start, found.second.start) == (10, 22)
+
+
+def test_words_left_out_in_another_kind_of_context_are_no_contradiction() -> None:
+    documents = [
+        marked("We met in May near Oslo", ("May", "Date")),
+        marked("Nobody may enter the laboratory", ("laboratory", "Place")),
     ]
     assert contradictions(documents) == []
     assert len(contradictions(documents, least_similar=0.0)) == 1
@@ -77,12 +97,13 @@ WORDS = st.lists(st.sampled_from(["iron", "gold", "the", "in", "cat"]), min_size
 
 
 @given(st.lists(st.tuples(WORDS, st.sampled_from(["A", "B"])), max_size=6))
-def test_told_pairs_differ_in_label_and_document(texts: list[tuple[list[str], str]]) -> None:
+def test_told_pairs_differ_in_label_and_place(texts: list[tuple[list[str], str]]) -> None:
     documents = [marked(" ".join(words), (words[0], label)) for words, label in texts]
     for found in contradictions(documents):
         assert found.first.label != found.second.label
-        assert found.first.document < found.second.document
-        assert 0.3 <= found.similarity <= 1
+        assert (found.first.document, found.first.start) < (found.second.document, found.second.start)
+        assert 0 <= found.similarity <= 1
+        assert found.similarity >= 0.3 or (found.first.label and found.second.label)
         for occurrence in (found.first, found.second):
             text = documents[occurrence.document].text
             assert text[occurrence.start : occurrence.end] == found.words
@@ -91,3 +112,19 @@ def test_told_pairs_differ_in_label_and_document(texts: list[tuple[list[str], st
 def test_a_pool_in_agreement_has_none() -> None:
     assert contradictions([marked("iron in the fire", ("iron", "Metal"))] * 5) == []
     assert contradictions([]) == []
+
+
+def test_words_that_stand_unmarked_in_many_texts() -> None:
+    marking = [marked(f"rinsed with THF in step {n}", ("THF", "Chemical")) for n in range(2)]
+    leaving = [marked(f"dry thf in step {n}, again THF") for n in range(4)]
+    [found] = left_unmarked([*marking, *leaving])
+    assert (found.words, found.label, found.marked) == ("thf", "Chemical", 2)
+    assert [(o.document, o.start, o.end) for o in found.unmarked] == [(n, 4, 7) for n in range(2, 6)]
+
+
+def test_words_whose_mark_is_the_exception_are_not_told() -> None:
+    marking = [marked(f"met in May {n}", ("May", "Date")) for n in range(2)]
+    assert left_unmarked([*marking, *[marked(f"it may rain {n}") for n in range(7)]]) == []
+    assert left_unmarked([*marking, *[marked(f"it may rain {n}") for n in range(2)]]) == []
+    assert left_unmarked([marking[0], *[marked(f"it may rain {n}") for n in range(3)]]) == []
+    assert left_unmarked([]) == []

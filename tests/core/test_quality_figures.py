@@ -38,7 +38,7 @@ def test_f1_of_all_texts_and_an_interval_around_it() -> None:
 
 def test_texts_that_are_all_alike_leave_nothing_open() -> None:
     assert f1_estimate([Counts(1, 1, 1)] * 9, rng()) == (0.5, 0.5, 0.5)
-    assert f1_difference([Counts(1, 0, 0)] * 4, [Counts(1, 1, 1)] * 6, rng()) == (0.5, 0.5, 0.5)
+    assert f1_difference([Counts(2, 1, 1)] * 4, [Counts(1, 2, 2)] * 6, rng()) == pytest.approx((1 / 3,) * 3)
 
 
 @given(st.lists(COUNTS, min_size=1, max_size=30))
@@ -47,6 +47,18 @@ def test_an_interval_lies_between_0_and_1(counts: list[Counts]) -> None:
     found = f1_estimate(counts, rng())
     assert 0 <= found.low <= found.high <= 1
     assert f1_difference(counts, counts, rng()).value == 0
+
+
+def test_a_difference_leaves_open_what_both_figures_leave_open() -> None:
+    # Nothing right in two texts says little: F1 of others may be anything, though no resample shows it.
+    assert f1_difference([Counts(1, 1, 1)] * 30, [Counts(fn=1)] * 2, rng()) == (0.5, -0.5, 0.5)
+    first, second = texts_of([0.9, 0.5, 0.7] * 5), texts_of([0.2, 0.6] * 6)
+    one, other = f1_estimate(first, rng()), f1_estimate(second, rng())
+    found = f1_difference(first, second, rng())
+    assert found.value == pytest.approx(one.value - other.value)
+    assert found.low < found.value - max(one.value - one.low, other.high - other.value) + 0.01
+    assert one.low - other.high < found.low
+    assert found.high < one.high - other.low
 
 
 def test_a_run_is_cut_into_equal_parts() -> None:

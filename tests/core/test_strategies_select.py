@@ -85,4 +85,4 @@ def test_the_example_of_the_docs_runs(capsys):
     page = (Path(__file__).parents[2] / "docs" / "selection.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     exec(example, {})
-    assert capsys.readouterr().out.count("best demonstration so far") == 2
+    assert capsys.readouterr().out.count("best example so far") == 2

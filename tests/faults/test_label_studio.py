@@ -119,7 +119,7 @@ def test_every_project_hidden_for_a_moment(rig: Rig, project: int) -> None:
 
 def test_label_config_changed_under_way(rig: Rig, project: int) -> None:
     config = rig.client.project(project).label_config
-    renamed = config.replace('value="Problem"', 'value="Trouble"')
+    renamed = config.replace('value="Equipment"', 'value="Trouble"')
     rig.model.delay = 1.0
     rig.annotate_next(project, 1)
     rig.wait_for(lambda: rig.store.wanted(project))
@@ -128,7 +128,8 @@ def test_label_config_changed_under_way(rig: Rig, project: int) -> None:
     assert_nothing_lost(converge(rig, project, "Label config changed while the model is asked"))
     asked = json.dumps(rig.model.answered[-1].body)
     assert "Trouble" in asked
-    assert "Problem" not in asked
+    # The instructions to annotators name it still; the labels asked for do not.
+    assert "- Equipment" not in asked
 
 
 def test_task_deleted_while_it_is_predicted(rig: Rig, project: int) -> None:

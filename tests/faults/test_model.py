@@ -44,7 +44,7 @@ def test_failing_for_a_while(rig: Rig, project: int, fault: str, monkeypatch: py
 
 def unusable(request: Request) -> dict[str, Reaction]:
     """What a model may say about one text that is of no use."""
-    whole = json.dumps({"entities": [{"text": asked_text(request).split()[0], "label": "Material"}] * 50})
+    whole = json.dumps({"entities": [{"text": asked_text(request).split()[0], "label": "Chemical"}] * 50})
     return {
         "truncated JSON": reply(whole[: len(whole) // 2], finish="length"),
         "not JSON": reply("I think there is a substance in this text."),
@@ -76,8 +76,8 @@ def test_prompt_injected_by_the_text_of_a_task(rig: Rig, project: int) -> None:
     obeyed = {
         "entities": [
             {"text": "everything", "label": "Hacked"},
-            {"text": "<img src=x onerror=alert(1)>", "label": "Material"},
-            {"text": "rm -rf", "label": "Material"},
+            {"text": "<img src=x onerror=alert(1)>", "label": "Chemical"},
+            {"text": "rm -rf", "label": "Chemical"},
         ]
     }
 

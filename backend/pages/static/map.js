@@ -14,7 +14,13 @@ if (canvas) {
   const MARGIN = 0.47; // of the box, so that points at the edge are whole
   const box = { width: 1, height: 1 }; // kept, since asking the canvas for each point is slow
   const texts = new Map();
+  const colourBy = document.getElementById("colour-by");
+  const find = document.getElementById("find");
+  const foundWords = document.getElementById("found");
   let points = [];
+  let regions = [];
+  let quality = {};
+  let found = null; // ids of the texts that were looked for, or null
   let cells = [];
   let hidden = new Set();
   let view = { x: 0, y: 0, zoom: 1 };
@@ -24,7 +30,10 @@ if (canvas) {
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const COLOURS = { annotated: "--done", queued: "--window", auto: "--auto", rest: "--untouched", skipped: "--skipped" };
   const BACK_TO_FRONT = ["rest", "skipped", "auto", "queued", "annotated"];
+  const GRADES = { untouched: "--untouched", poor: "--bad", fair: "--window", good: "--done" };
+  const GRADES_BACK_TO_FRONT = ["untouched", "good", "fair", "poor"];
   const shown = (state) => !hidden.has(state);
+  const gradeOf = (id) => (!(id in quality) ? "untouched" : quality[id] >= 0.8 ? "good" : quality[id] >= 0.5 ? "fair" : "poor");
   const across = ([x, y]) => [
     box.width / 2 + (x - view.x) * box.width * MARGIN * view.zoom,
     box.height / 2 - (y - view.y) * box.height * MARGIN * view.zoom,
@@ -47,12 +56,14 @@ if (canvas) {
     canvas.height = box.height * ratio;
     pen.scale(ratio, ratio);
     const size = Math.min(9, Math.max(2, 120 / Math.sqrt(points.length + 1))) * Math.min(2, Math.sqrt(view.zoom));
-    for (const state of BACK_TO_FRONT.filter(shown)) {
-      const radius = state === "rest" ? size / 2 : Math.max(2.5, size * 0.7);
-      pen.fillStyle = style(COLOURS[state]);
+    const byState = colourBy.value === "state";
+    for (const kind of byState ? BACK_TO_FRONT.filter(shown) : GRADES_BACK_TO_FRONT) {
+      const radius = kind === "rest" || kind === "untouched" ? size / 2 : Math.max(2.5, size * 0.7);
+      pen.fillStyle = style(byState ? COLOURS[kind] : GRADES[kind]);
+      pen.globalAlpha = found === null ? 1 : 0.25;
       pen.beginPath();
       for (const point of points) {
-        if (point[3] !== state) continue;
+        if (byState ? point[3] !== kind : gradeOf(point[2]) !== kind || !shown(point[3])) continue;
         const [left, top] = across(point);
         if (radius < 2) pen.rect(left - radius, top - radius, 2 * radius, 2 * radius);
         else {
@@ -62,6 +73,9 @@ if (canvas) {
       }
       pen.fill();
     }
+    pen.globalAlpha = 1;
+    drawFound();
+    drawRegions();
     if (chosen !== null) {
       const [left, top] = across(points[chosen]);
       pen.strokeStyle = style("--ink");
@@ -69,6 +83,34 @@ if (canvas) {
       pen.beginPath();
       pen.arc(left, top, 8, 0, 7);
       pen.stroke();
+    }
+  }
+
+  function drawFound() {
+    if (found === null) return;
+    pen.fillStyle = style("--accent");
+    for (const point of points) {
+      if (!found.has(point[2])) continue;
+      const [left, top] = across(point);
+      pen.beginPath();
+      pen.arc(left, top, 4.5, 0, 7);
+      pen.fill();
+    }
+  }
+
+  function drawRegions() {
+    pen.font = `500 12px ${style("--sans")}`;
+    pen.textAlign = "center";
+    pen.lineWidth = 4;
+    pen.lineJoin = "round";
+    pen.strokeStyle = style("--surface");
+    pen.fillStyle = style("--ink-2");
+    for (const [x, y, words] of regions) {
+      const [left, top] = across([x, y]);
+      const half = pen.measureText(words).width / 2;
+      const at = Math.min(box.width - half - 4, Math.max(half + 4, left));
+      pen.strokeText(words, at, top);
+      pen.fillText(words, at, top);
     }
   }
 
@@ -161,6 +203,29 @@ if (canvas) {
     KEYS[event.key]();
   });
 
+  colourBy.addEventListener("change", () => {
+    document.getElementById("qualities").hidden = colourBy.value === "state";
+    redraw();
+  });
+
+  let asked = 0;
+  find.addEventListener("input", async () => {
+    const words = find.value.trim();
+    const mine = ++asked;
+    if (words.length < 2) {
+      found = null;
+      foundWords.textContent = "";
+      return redraw();
+    }
+    const answer = await fetch(`${canvas.dataset.find}?words=${encodeURIComponent(words)}`);
+    if (mine !== asked || !answer.ok) return undefined;
+    found = new Set((await answer.json()).tasks);
+    foundWords.textContent = `${found.size === 1 ? "1 text has" : `${found.size} texts have`} these words.`;
+    const first = points.findIndex((point) => found.has(point[2]));
+    if (first >= 0) tell(first);
+    return redraw();
+  });
+
   let grip = null;
   canvas.addEventListener("pointerdown", (event) => {
     grip = { left: event.offsetX, top: event.offsetY, moved: false };
@@ -211,7 +276,7 @@ if (canvas) {
     const answer = await fetch(canvas.dataset.points);
     if (!answer.ok) return;
     const id = chosen === null ? null : points[chosen][2];
-    points = (await answer.json()).points;
+    ({ points, regions, quality } = await answer.json());
     chosen = id === null ? null : points.findIndex((point) => point[2] === id);
     if (chosen === -1) chosen = null;
     index();
