@@ -117,15 +117,17 @@ def test_the_forecast_says_texts_time_tokens_and_quality(tools: Tools) -> None:
     tools.store.set_facts(PROJECT, asked_texts=10, asked_milliseconds=60_000, looked_at="")
     tools.store.mark_dirty(PROJECT, "tasks")
     settle(tools)
-    words = finish_forecast(report(tools, PROJECT))
+    found = report(tools, PROJECT)
+    cost = found.spending.finish_now
+    assert cost is not None
     # Five of the sixty have their suggestion already; six seconds each for the others.
+    assert (cost.calls, cost.seconds) == (55, 330.0)
+    words = finish_forecast(found)
+    tokens = f"{cost.prompt_tokens + cost.completion_tokens:,} tokens"
     assert words.startswith(
-        "The model labels 60 texts that nobody has annotated, in about 6 minutes, 20,537 tokens and "
+        f"The model labels 60 texts that nobody has annotated, in about 6 minutes, {tokens} and a cost of "
     )
     assert words.endswith("too few suggestions have been corrected.")
-    cost = report(tools, PROJECT).spending.finish_now
-    assert cost is not None
-    assert (cost.calls, cost.seconds) == (55, 330.0)
 
 
 @pytest.mark.parametrize(
