@@ -21,7 +21,7 @@ def compared(counts: Sequence[Counts], *, blind: int = 0) -> list[Compared]:
     """Texts annotated one after the other, the last ``blind`` of them without a suggestion."""
     first_blind = len(counts) - blind
     return [
-        Compared(NOBODY, Document("", ()), number >= first_blind, number, each)
+        Compared(NOBODY, Document("", ()), number >= first_blind, number, each, [])
         for number, each in enumerate(counts)
     ]
 
