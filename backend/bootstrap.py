@@ -62,7 +62,7 @@ def build_tools(settings: Settings) -> Tools:
         ranker=Ranker(settings.dask_scheduler, encoder),
         encoder=encoder,
         templates=read_templates(settings),
-        defaults=_defaults(settings),
+        defaults=project_defaults(settings),
         backend_url=settings.own_url,
         secrets=Secrets(webhook_secret(settings, redis), KeptSecret(redis, OWN)),
         chunk=settings.openai_concurrency,
@@ -74,8 +74,11 @@ def build_tools(settings: Settings) -> Tools:
     )
 
 
-def _defaults(settings: Settings) -> ProjectSettings:
-    """Of every project that chooses nothing else."""
+def project_defaults(settings: Settings) -> ProjectSettings:
+    """The settings of every project that chooses nothing else.
+
+    :raises SettingsError: one of the environment's cannot be used.
+    """
     made = ProjectSettings(
         similarity=settings.similarity,
         k=settings.demonstrations,

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Protocol
 
 from ..adapters.label_studio import LabelStudioClient
-from ..bootstrap import build_tools
+from ..bootstrap import build_tools, project_defaults
 from ..labeling.label_config import parse_label_config
 from ..settings import read_settings
 from ..usecases.connect import project_page
@@ -207,6 +207,8 @@ Logs: {self.directory}/*/*.log. Ctrl-C stops everything; the project is kept for
 
 def _start(options: Options, screen: Screen, stack: ExitStack) -> Demo:
     """Services, backend, worker and project, up to the first published queue."""
+    # Now rather than by a backend that does not start, when Label Studio is up at last.
+    project_defaults(read_settings())
     data = read_data(options.data)
     if options.autopilot and not data.gold:
         raise ServiceError("The autopilot annotates from gold; this file has no annotated tasks.")

@@ -7,6 +7,7 @@ import pytest
 from backend.demo import run, waiting
 from backend.demo.processes import PortTakenError, ServiceError, free_port, silent
 from backend.demo.waiting import wait_for_queue
+from backend.errors import SettingsError
 from backend.ports import ProgressNote
 
 
@@ -96,6 +97,15 @@ def test_two_servers_do_not_share_a_port(tmp_path, monkeypatch):
     port = free_port()
     with pytest.raises(ServiceError, match=rf"cannot share port {port}; choose another one with --port"):
         demo(port=port, label_studio_port=port)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "value"), [("BUDGET", "a tenth"), ("STRATEGY", "best"), ("WINDOW", "0")])
+def test_a_setting_that_cannot_be_used_is_said_before_anything_starts(tmp_path, monkeypatch, name, value):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"Wrong settings: {name}"):
+        demo()
     assert list(tmp_path.iterdir()) == []
 
 
