@@ -24,7 +24,7 @@ from scripted_llm import Request, ScriptedLlm
 from stack import ROOT, SAMPLES
 
 GOLD = {document.text: document for document in SAMPLES}
-PATIENCE = 400
+PATIENCE = 900
 
 
 def knows_all(request: Request) -> str:
