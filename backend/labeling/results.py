@@ -129,7 +129,7 @@ class _Places:
         self._starts = list(accumulate((len(line) + 1 for line in self._lines), initial=0))
         self._counts: dict[int, Offsets] = {}
 
-    def of_region(self, value: Item) -> tuple[int, int] | None:
+    def of_region(self, value: Any) -> tuple[int, int] | None:
         """:raises KeyError, TypeError, ValueError: the value is not one of this kind of region."""
         words = value.get("text")
         if words is not None and not isinstance(words, str):
