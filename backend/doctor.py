@@ -20,6 +20,7 @@ from .bootstrap import (
     connect_redis,
     webhook_secret,
 )
+from .labeling.label_config import parse_label_config, task_text
 from .ports import LabelStudio
 from .settings import Settings, require_label_studio
 from .usecases.memory import IMPORT_FLAG, SECRET_HEADER
@@ -119,6 +120,12 @@ def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterat
         f"Let the worker set it up anew: allabel rerank {project_id}",
     )
     yield _check(
+        "Text",
+        lambda: _text(label_studio, project_id),
+        "Give the task a text that can be read; where people reach Label Studio at another address than this "
+        "backend, set LABEL_STUDIO_PUBLIC_URL.",
+    )
+    yield _check(
         "Queue order",
         lambda: _order(label_studio, project_id),
         f"Let the worker set it up anew: allabel rerank {project_id}",
@@ -127,6 +134,8 @@ def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterat
 
 
 def _state(tools: Tools, project_id: int) -> str:
+    if refused := tools.store.refusals().get(project_id):
+        raise _FoundWrongError(f"connecting was refused: {refused}")
     facts = tools.store.facts(project_id)
     if problem := facts.get("problem"):
         raise _FoundWrongError(problem, facts.get("remedy", ""))
@@ -143,6 +152,16 @@ def _connection(label_studio: LabelStudio, project_id: int) -> str:
         if backend.error:
             raise _FoundWrongError(f"Label Studio cannot reach {backend.url}: {backend.error}")
     return f"Label Studio reaches {', '.join(backend.url for backend in backends)}"
+
+
+def _text(label_studio: LabelStudio, project_id: int) -> str:
+    """Reads the text of the first task as the worker would."""
+    interface = parse_label_config(label_studio.project(project_id).label_config)
+    task = next(iter(label_studio.tasks(project_id)), None)
+    if task is None:
+        return "there are no tasks yet"
+    text = task_text(interface, task.data, fetch=label_studio.text_at)
+    return f"that of task {task.id} is read, {len(text):,} characters"
 
 
 def _webhook(label_studio: LabelStudio, project_id: int, secret: str) -> str:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from xml.sax.saxutils import quoteattr  # writes XML, reads none  # nosec B406
 
 from allabel_core.types import Document
 
 from ..adapters.label_studio import LabelStudioClient
 from ..errors import LabelStudioNotFoundError
-from ..importers import ImportedTask, read_tasks
+from ..importers import read_file
+from ..importing.project import Prepared, import_tasks, prepare
+from ..importing.records import ImportedFile, ImportedTask
 from .processes import Progress
 from .sample import INSTRUCTIONS, LABEL_CONFIG, SAMPLE
 
-COLOURS = ("#2ca02c", "#1f77b4", "#8c564b", "#9467bd", "#d62728", "#ff7f0e", "#e377c2", "#17becf", "#bcbd22")
-GENERAL_LABELS = ("Person", "Organization", "Location", "Date", "Product")
 SAMPLE_NAME = "sample"
 
 
@@ -44,55 +42,63 @@ class DemoState:
 
 @dataclass(frozen=True, slots=True)
 class DemoData:
-    """``name`` tells one data file from another; ``tasks`` are those read from it."""
+    """``name`` tells one project from another; ``prepared`` is what is imported of ``found``."""
 
     name: str
     title: str
-    tasks: Sequence[ImportedTask]
-    label_config: str
-    instructions: str
+    found: ImportedFile
+    prepared: Prepared
+    instructions: str = ""
+
+    @property
+    def label_config(self) -> str:
+        return self.prepared.label_config
+
+    @property
+    def tasks(self) -> Sequence[ImportedTask]:
+        return self.found.tasks
 
     @property
     def gold(self) -> dict[str, Document]:
         """Text -> its document, where the file has gold for it."""
-        return {task.gold.text: task.gold for task in self.tasks if task.gold is not None}
+        return {document.text: document for document in self.found.documents}
 
 
-def read_data(path: Path | None) -> DemoData:
-    """The sample, or a person's own file with the labels of its gold (else a few general ones).
+def read_data(
+    path: Path | None,
+    *,
+    labels: Sequence[str] = (),
+    text_field: str | None = None,
+    keep_annotations: bool = True,
+) -> DemoData:
+    """The sample, or a person's own file with these labels, or those that it has, or a few general ones.
+
+    ``keep_annotations``: those of the file are imported too; the sample's never, since people make them.
 
     :raises ImportFileError: the file cannot be read.
     """
     if path is None:
+        sample = read_file(SAMPLE)
         return DemoData(
             name=SAMPLE_NAME,
             title="ALLabel demo",
-            tasks=read_tasks(SAMPLE),
-            label_config=LABEL_CONFIG.read_text("utf-8"),
+            found=sample,
+            prepared=prepare(sample, config=LABEL_CONFIG.read_text("utf-8"), keep_annotations=False),
             instructions=INSTRUCTIONS.read_text("utf-8").strip(),
         )
-    tasks = read_tasks(path)
-    counts = Counter(span.label for task in tasks if task.gold for span in task.gold.spans)
-    labels = [label for label, _ in counts.most_common()] or list(GENERAL_LABELS)
-    return DemoData(str(path.resolve()), f"ALLabel demo: {path.stem}"[:50], tasks, label_config(labels), "")
-
-
-def label_config(labels: Sequence[str]) -> str:
-    """A labelling interface for these labels over ``$text``."""
-    items = "\n".join(
-        f"    <Label value={quoteattr(label)} background={quoteattr(COLOURS[i % len(COLOURS)])}/>"
-        for i, label in enumerate(labels)
-    )
-    return (
-        f'<View>\n  <Labels name="label" toName="text">\n{items}\n  </Labels>\n'
-        '  <Text name="text" value="$text"/>\n</View>\n'
-    )
+    found = read_file(path, text_field=text_field)
+    prepared = prepare(found, labels=labels, keep_annotations=keep_annotations)
+    name = str(path.resolve())
+    if labels or text_field or (prepared.annotations and keep_annotations):
+        # Another project than that of the same file imported otherwise.
+        name = json.dumps([name, list(labels), text_field, bool(prepared.annotations)])
+    return DemoData(name, f"ALLabel demo: {path.stem}"[:50], found, prepared)
 
 
 def ensure_project(
     client: LabelStudioClient, state: DemoState, data: DemoData, on_progress: Progress
 ) -> tuple[int, bool]:
-    """The project of this data, and whether it was made now. Gold stays here: only texts are imported."""
+    """The project of this data, and whether it was made now."""
     known = state.projects.get(data.name)
     if known is not None:
         try:
@@ -101,8 +107,8 @@ def ensure_project(
         except LabelStudioNotFoundError:
             on_progress(f"Project {known} is gone from Label Studio; making a new one")
     project_id = client.create_project(data.title, data.label_config, data.instructions)
-    on_progress(f"Importing {len(data.tasks)} texts")
-    client.import_tasks(project_id, [{"data": dict(task.data)} for task in data.tasks])
+    on_progress(f"Importing {len(data.prepared.tasks)} texts")
+    import_tasks(client, project_id, data.prepared.tasks)
     state.projects[data.name] = project_id
     state.save()
     return project_id, True

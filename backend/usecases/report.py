@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -18,8 +19,9 @@ BUSY = ("connected", "reading", "ranking", "suggesting", "finishing")
 
 
 def summaries(tools: Tools) -> list[ProjectSummary]:
-    """Every connected project, in the order of their numbers."""
-    return [summary(tools, project_id) for project_id in tools.store.projects()]
+    """Every connected project, and those whose connection is refused, in the order of their numbers."""
+    numbers = {*tools.store.projects(), *tools.store.refusals()}
+    return [summary(tools, project_id) for project_id in sorted(numbers)]
 
 
 def summary(tools: Tools, project_id: int) -> ProjectSummary:
@@ -74,6 +76,7 @@ def report(tools: Tools, project_id: int) -> ProjectReport:
         unusable_tasks=int(facts.get("unusable_tasks", 0)),
         unusable_reason=facts.get("unusable_reason", ""),
         scarce_labels=insight.scarce_labels,
+        notices=json.loads(facts.get("notices", "[]")),
     )
 
 
