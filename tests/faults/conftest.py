@@ -33,7 +33,10 @@ def rig(label_studio: LabelStudioServer, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def project(rig: Rig, request: pytest.FixtureRequest) -> Iterator[int]:
-    """A connected project with its first queue published, gone afterwards; the model is asked anew."""
+    """A connected project with its first queue published, gone afterwards; the model is asked anew.
+
+    Once the fault is over, the page that a colleague opened before it must be saved.
+    """
     for key in rig.store.redis.scan_iter("allabel:llm:reply:*"):
         rig.store.redis.delete(key)
     project_id = rig.project(request.node.name[:50])
@@ -41,6 +44,7 @@ def project(rig: Rig, request: pytest.FixtureRequest) -> Iterator[int]:
     yield project_id
     rig.to_label_studio.heal()
     rig.to_web.heal()
+    rig.colleague_submits(project_id)
     rig.raw("DELETE", f"api/projects/{project_id}/")
     rig.store.forget_project(project_id)
 
