@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from redis.exceptions import RedisError
 
@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 CHECKS = {"project", "reconcile", "suggestions"}
 """Kinds of mark that say: look whether anything changed. Only if it did, the pool is ranked anew."""
+
+NEVER_ANSWERED = ("malformed", "truncated")
+"""Problems of suggestions for which there is no answer, though the model was asked."""
 
 LONGEST_WAIT = 60.0
 """Seconds between two tries while something is wrong."""
@@ -116,7 +119,8 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     publish(tools, project_id, project=project, verify=bool(kinds & {"reconcile", "setup"}))
     look(tools, project_id, interface, corpus, queue)
     state = queue_state(tools, project_id)
-    store.set_facts(project_id, state=state, problem="", skipped=len(corpus.skipped))
+    unanswered = _unanswered(tools, project_id, queue) if state == "finished" else 0
+    store.set_facts(project_id, state=state, problem="", skipped=len(corpus.skipped), unanswered=unanswered)
     describe_progress(tools, project)
 
 
@@ -159,6 +163,12 @@ def _rank(tools: Tools, project_id: int, corpus: Corpus) -> list[QueueEntry]:
     store.set_facts(project_id, tasks=len(texts), annotated=len(annotated), budget=budget)
     store.count(project_id, "rankings")
     return queue
+
+
+def _unanswered(tools: Tools, project_id: int, queue: Sequence[QueueEntry]) -> int:
+    """Texts that the model was asked about and said nothing usable of, however often."""
+    made = tools.store.suggestions(project_id, [entry.task_id for entry in queue])
+    return sum(each.problem in NEVER_ANSWERED and not each.result for each in made.values())
 
 
 def queue_state(tools: Tools, project_id: int) -> str:
