@@ -24,9 +24,7 @@ from pydantic import (
 
 from .gate import Connections, caller_of
 from .labeling.label_config import parse_label_config
-from .labeling.results import noted_prediction
 from .limits import ParsedRoute
-from .ports import Noted
 from .security import UnauthorisedError
 from .settings import Settings
 from .usecases.connect import parse_extra_params, register
@@ -116,7 +114,6 @@ class WebhookBody(_Body):
     action: str
     project: Identified
     tasks: list[Identified] = []
-    annotation: dict[str, Any] = {}
 
 
 def contract_routes(settings: Settings, tools: Tools) -> APIRouter:
@@ -183,7 +180,7 @@ def contract_routes(settings: Settings, tools: Tools) -> APIRouter:
         elif not caller_of(request).webhook:
             raise UnauthorisedError
         request.state.project = body.project.id
-        event = Event(body.action, body.project.id, tuple(task.id for task in body.tasks), _noted(body))
+        event = Event(body.action, body.project.id, tuple(task.id for task in body.tasks))
         return {"status": "accepted" if receive(tools, event) else "ignored"}
 
     @router.get("/versions", dependencies=guarded)
@@ -202,15 +199,3 @@ def _acts_for(request: Request, project_id: int) -> None:
     if not caller_of(request).acts_for(project_id):
         raise UnauthorisedError
     request.state.project = project_id
-
-
-def _noted(body: WebhookBody) -> Noted:
-    """What Label Studio noted with a new annotation, where this webhook tells it."""
-    number = body.annotation.get("id")
-    if (
-        body.action != "ANNOTATION_CREATED"
-        or not isinstance(number, int)
-        or "prediction" not in body.annotation
-    ):
-        return {}
-    return {number: noted_prediction(body.annotation)}

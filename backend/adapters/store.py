@@ -300,6 +300,16 @@ class Store(StoredAccess, StoredBoard, StoredFigures, StoredQuality):
             usable, unusable = pipe.execute()
         return sorted({*map(int, usable), *map(int, unusable)})
 
+    def known_ids(self, project_id: int, task_ids: Sequence[int]) -> list[int]:
+        """Those of these tasks that have been read."""
+        with self.redis.pipeline() as pipe:
+            for task_id in task_ids:
+                pipe.hexists(self._key(project_id, "texts"), str(task_id))
+                pipe.sismember(self._key(project_id, "unusable"), str(task_id))
+            found = pipe.execute()
+        usable, unusable = found[::2], found[1::2]
+        return [t for t, *either in zip(task_ids, usable, unusable, strict=True) if any(either)]
+
     def text_ids(self, project_id: int) -> list[int]:
         """The tasks that have a text."""
         return [int(key) for key in cast(list[bytes], self.redis.hkeys(self._key(project_id, "texts")))]

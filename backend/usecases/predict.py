@@ -53,9 +53,8 @@ def predict(
     found = _found(tools, project_id, tasks, label_config, deadline)
     places = store.places(project_id, ids)
     # Label Studio makes predictions of these answers, which the next publication has to know of.
-    store.add_answered(
-        project_id, [t for t in ids if t not in places or places[t].state is PlaceState.RETIRED]
-    )
+    answered = [t for t in ids if t not in places or places[t].state is PlaceState.RETIRED]
+    store.add_answered(project_id, store.known_ids(project_id, answered))
     return [_prediction(found.get(task_id), places.get(task_id), version) for task_id in ids]
 
 

@@ -38,6 +38,9 @@ CHECKS = {"project", "reconcile", "suggestions"}
 LOOKS = {"reconcile", "edited"}
 """Kinds of mark that say: look for texts that were edited, which Label Studio tells nobody."""
 
+NEVER_ANSWERED = ("malformed", "truncated")
+"""Problems of suggestions for which there is no answer, though the model was asked."""
+
 LONGEST_WAIT = 60.0
 """Seconds between two tries while something is wrong."""
 
@@ -130,7 +133,8 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     publish(tools, project_id, project=project, verify=bool(kinds & {"reconcile", "setup"}))
     look(tools, project_id, interface, corpus, queue)
     state = queue_state(tools, project_id)
-    store.set_facts(project_id, state=state, problem="", skipped=len(corpus.skipped))
+    unanswered = _unanswered(tools, project_id, queue) if state == "finished" else 0
+    store.set_facts(project_id, state=state, problem="", skipped=len(corpus.skipped), unanswered=unanswered)
     note_losses(tools, project_id, interface)
     describe_progress(tools, project, stored_insight(tools, project_id).advice)
 
@@ -185,6 +189,12 @@ def _found(tools: Tools, project_id: int, annotated: Sequence[int], audit: Seque
     found = 0 if set(audit) & set(annotated) else len(annotated)
     tools.store.set_facts(project_id, found_annotated=found)
     return found
+
+
+def _unanswered(tools: Tools, project_id: int, queue: Sequence[QueueEntry]) -> int:
+    """Texts that the model was asked about and said nothing usable of, however often."""
+    made = tools.store.suggestions(project_id, [entry.task_id for entry in queue])
+    return sum(each.problem in NEVER_ANSWERED and not each.result for each in made.values())
 
 
 def queue_state(tools: Tools, project_id: int) -> str:

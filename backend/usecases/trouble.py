@@ -17,6 +17,12 @@ class Trouble(NamedTuple):
     remedy: str
 
 
+_UNANSWERED_REMEDY = (
+    "All others are labelled. Annotate these in Label Studio, or set another model, restart the workers and "
+    "finish again."
+)
+
+
 def trouble(tools: Tools, project_id: int, facts: Mapping[str, str]) -> Trouble:
     """The most basic trouble first: the others may be mere consequences, or of before."""
     state = facts.get("state", "unknown")
@@ -36,6 +42,10 @@ def trouble(tools: Tools, project_id: int, facts: Mapping[str, str]) -> Trouble:
         return Trouble(state, problem, facts.get("remedy", ""))
     if problem := facts.get("model_problem"):
         return Trouble(state if state == "capped" else "degraded", problem, facts.get("model_remedy", ""))
+    if state == "finished" and (unanswered := int(facts.get("unanswered", 0))):
+        return Trouble(
+            "degraded", f"The model gave no usable answer for {unanswered} texts.", _UNANSWERED_REMEDY
+        )
     return Trouble(state, "", "")
 
 

@@ -15,6 +15,7 @@ from rig import RECONCILE_SECONDS, Rig
 from stack import ROOT
 
 collect_ignore_glob = [] if os.environ.get("ALLABEL_TEST_FAULTS") else ["test_*.py"]
+collect_ignore = [] if os.environ.get("ALLABEL_CHAOS_SECONDS") else ["test_chaos.py"]
 
 
 @pytest.fixture(scope="session")
