@@ -30,12 +30,13 @@ class Item(NamedTuple):
 
 
 def match_label(label: str, known: Sequence[str]) -> str | None:
-    """The project's own spelling of a label: exact first, then whatever the case."""
-    label = label.strip()
+    """The project's own spelling of a label: exact first, then whatever the case and outer white space."""
     if label in known:
         return label
-    folded = label.casefold()
-    return next((candidate for candidate in known if candidate.casefold() == folded), None)
+    stripped = label.strip()
+    folded = stripped.casefold()
+    alike = [candidate for candidate in known if candidate.strip().casefold() == folded]
+    return next((each for each in alike if each.strip() == stripped), alike[0] if alike else None)
 
 
 def render_lines(entities: Sequence[tuple[str, str]], labels: tuple[str, ...]) -> str:

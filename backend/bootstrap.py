@@ -103,7 +103,11 @@ def build_store(redis: Redis) -> Store:
 
 def build_label_studio(settings: Settings) -> LabelStudioClient:
     """The Label Studio of the settings."""
-    return LabelStudioClient(settings.label_studio_url, settings.label_studio_api_key.get_secret_value())
+    return LabelStudioClient(
+        settings.label_studio_url,
+        settings.label_studio_api_key.get_secret_value(),
+        public_url=settings.label_studio_public_url,
+    )
 
 
 def build_model(settings: Settings, redis: Redis) -> LanguageModel | None:

@@ -27,6 +27,8 @@ from allabel_core.errors import AllabelError
 from . import doctor as checks
 from .bootstrap import build_tools, rotate_secrets
 from .dashboard import Fitted, dashboard
+from .exporting.command import export
+from .importing.command import import_
 from .logs import configure_logging
 from .settings import Settings, read_settings
 from .simulate.command import simulate
@@ -170,7 +172,7 @@ def connect(
     out.print(f"Project {project} is connected to {tools.backend_url}.")
     out.print(f"Its page: {project_page(tools, project)}")
     if wait:
-        _follow(tools, project, until=("ready", "budget_used", "finished", "capped"))
+        _follow(tools, project, until=("ready", "budget_used", "no_tasks", "no_texts", "finished", "capped"))
 
 
 @app.command()
@@ -334,8 +336,12 @@ def doctor(
 def demo(
     data: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Your own texts: JSON, JSONL, CSV, TSV or lines."),
+        typer.Option(exists=True, help="Your own texts, annotated or not: any file that 'import' takes."),
     ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Labels for your texts, with commas; otherwise those in the file.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Column or key of your texts.")] = None,
     port: Annotated[int, typer.Option(help="Port of the backend.")] = 9090,
     label_studio_port: Annotated[int, typer.Option(help="Port of Label Studio.")] = 8080,
     autopilot: Annotated[int, typer.Option(min=0, help="Annotate so many sample tasks by itself.")] = 0,
@@ -351,7 +357,9 @@ def demo(
     Example: [bold]allabel demo --autopilot 20[/bold]
     """
     from .demo.run import run_demo
+    from .importing.project import parse_labels
 
+    named = tuple(parse_labels(labels)) if labels is not None else ()
     code = run_demo(
         data=data,
         port=port,
@@ -359,6 +367,8 @@ def demo(
         autopilot=autopilot,
         exit_after=exit,
         pace=pace,
+        labels=named,
+        text_field=text,
     )
     raise typer.Exit(code)
 
@@ -384,12 +394,15 @@ def export_tagger(
 
 app.command()(tag)
 app.command()(simulate)
+app.command("import")(import_)
+app.command()(export)
 
 
 def _reports(tools: Tools, project: int | None) -> list[ProjectReport]:
-    if project is not None:
+    if project is not None and project not in tools.store.refusals():
         _require_connected(tools, project)
-    return [report(tools, number) for number in ([project] if project else tools.store.projects())]
+    numbers = [project] if project else sorted({*tools.store.projects(), *tools.store.refusals()})
+    return [report(tools, number) for number in numbers]
 
 
 def _dashboards(tools: Tools, project: int | None) -> Group:

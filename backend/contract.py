@@ -13,25 +13,27 @@ from typing import Annotated, Any
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
-from allabel_core.errors import InvalidInputError
-
-from .errors import LabelConfigError
 from .gate import Connections, caller_of
-from .labeling.label_config import MAX_TEXT_CHARACTERS, parse_label_config
-from .labeling.results import noted_prediction
+from .labeling.label_config import parse_label_config
 from .limits import ParsedRoute
-from .ports import Noted
 from .security import UnauthorisedError
 from .settings import Settings
 from .usecases.connect import parse_extra_params, register
 from .usecases.events import START_TRAINING, Event, receive
+from .usecases.identity import check_identity, refusals_noted
 from .usecases.predict import predict
 from .usecases.tools import Tools
 
 MODEL_CLASS = "ALLabel"
-MAX_TASKS = 1000
 MAX_WAITING = 64
 MAX_CONFIG_CHARACTERS = 1_000_000
 LARGEST_ID = 2**53 - 1
@@ -47,15 +49,6 @@ def _project_id(value: object) -> object:
     if match is None:
         raise ValueError('must be a number, or "ID.TIMESTAMP"')
     return int(match[1])
-
-
-def _readable(data: dict[str, Any]) -> dict[str, Any]:
-    for name, value in data.items():
-        if isinstance(value, str) and len(value) > MAX_TEXT_CHARACTERS:
-            raise ValueError(
-                f"{name[:40]!r} holds {len(value):,} characters; at most {MAX_TEXT_CHARACTERS:,} can be read"
-            )
-    return data
 
 
 Id = Annotated[int, Field(strict=True, gt=0, le=LARGEST_ID)]
@@ -80,20 +73,35 @@ class _Body(BaseModel):
 
 
 class SetupBody(_Body):
-    """The token of its own that Label Studio sends along is not even read."""
+    """The token of its own that Label Studio sends along is not even read.
+
+    ``stamp``: when the project was made, which tells it from another Label Studio's of the same number.
+    """
 
     project: ProjectId
+    stamp: Annotated[int | None, Field(exclude=True)] = None
+    hostname: Annotated[str, BeforeValidator(lambda named: named if isinstance(named, str) else "")] = ""
     label_config: LabelConfig = Field("", alias="schema")
     extra_params: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stamped(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        named = body.get("project")
+        match = re.fullmatch(PROJECT, named, re.ASCII) if isinstance(named, str) else None
+        stamp = match[2][1:16] if match and match[2] else ""
+        return {**body, "stamp": int(stamp) if stamp else None}
 
 
 class TaskBody(_Body):
     id: Id
-    data: Annotated[dict[str, Any], AfterValidator(_readable)]
+    data: dict[str, Any]
 
 
 class PredictBody(_Body):
-    tasks: Annotated[list[TaskBody], Field(max_length=MAX_TASKS)]
+    tasks: list[TaskBody]
     project: ProjectId
     label_config: LabelConfig = ""
 
@@ -106,7 +114,6 @@ class WebhookBody(_Body):
     action: str
     project: Identified
     tasks: list[Identified] = []
-    annotation: dict[str, Any] = {}
 
 
 def contract_routes(settings: Settings, tools: Tools) -> APIRouter:
@@ -136,24 +143,30 @@ def contract_routes(settings: Settings, tools: Tools) -> APIRouter:
         """Label Studio connects a project, or asks for the version of what is published."""
         _acts_for(request, body.project)
         url = settings.address_for(str(request.base_url).rstrip("/"))
-        try:
+        with refusals_noted(tools, body.project):
             if body.label_config:
                 parse_label_config(body.label_config)
-            register(tools, body.project, backend_url=url, extra_params=parse_extra_params(body.extra_params))
-        except (LabelConfigError, InvalidInputError) as error:
-            # Label Studio tells people no reason; our page of projects does.
-            tools.store.note_refused(body.project, str(error))
-            raise
-        tools.store.forget_refused(body.project)
+            check_identity(tools, body.project, body.stamp, body.hostname)
+            register(
+                tools,
+                body.project,
+                backend_url=url,
+                extra_params=parse_extra_params(body.extra_params),
+                stamp=body.stamp,
+            )
         return {"model_version": tools.store.fact(body.project, "version") or MODEL_CLASS}
 
     @router.post("/predict", dependencies=guarded)
     async def predictions(body: PredictBody, request: Request) -> dict[str, list[dict[str, Any]]]:
         """Suggestions, one per task in the order given; those not made yet are waited for, 85 s at most."""
         _acts_for(request, body.project)
-        tasks = [(task.id, task.data) for task in body.tasks]
         answer = partial(
-            predict, tools, body.project, tasks, label_config=body.label_config, arrived=time.monotonic()
+            predict,
+            tools,
+            body.project,
+            [(task.id, task.data) for task in body.tasks],
+            label_config=body.label_config,
+            arrived=time.monotonic(),
         )
         return {"results": await to_thread.run_sync(answer, limiter=patient)}
 
@@ -167,7 +180,7 @@ def contract_routes(settings: Settings, tools: Tools) -> APIRouter:
         elif not caller_of(request).webhook:
             raise UnauthorisedError
         request.state.project = body.project.id
-        event = Event(body.action, body.project.id, tuple(task.id for task in body.tasks), _noted(body))
+        event = Event(body.action, body.project.id, tuple(task.id for task in body.tasks))
         return {"status": "accepted" if receive(tools, event) else "ignored"}
 
     @router.get("/versions", dependencies=guarded)
@@ -186,15 +199,3 @@ def _acts_for(request: Request, project_id: int) -> None:
     if not caller_of(request).acts_for(project_id):
         raise UnauthorisedError
     request.state.project = project_id
-
-
-def _noted(body: WebhookBody) -> Noted:
-    """What Label Studio noted with a new annotation, where this webhook tells it."""
-    number = body.annotation.get("id")
-    if (
-        body.action != "ANNOTATION_CREATED"
-        or not isinstance(number, int)
-        or "prediction" not in body.annotation
-    ):
-        return {}
-    return {number: noted_prediction(body.annotation)}

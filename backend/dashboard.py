@@ -90,6 +90,7 @@ def model_lines(item: ProjectReport) -> list[tuple[str, str]]:
         lines.append(("Rare labels", f"{found} annotated tasks, fewer than demonstrations are shown"))
     if item.unusable_tasks:
         lines.append(("Left out", f"{item.unusable_tasks} tasks without a text. {item.unusable_reason}"))
+    lines += [("Notice", notice) for notice in item.notices]
     return lines
 
 

@@ -21,6 +21,7 @@ from .bootstrap import (
     webhook_secret,
 )
 from .errors import LabelStudioNotFoundError
+from .labeling.label_config import parse_label_config, task_text
 from .ports import ConnectedBackend, LabelStudio
 from .settings import Settings, require_label_studio
 from .usecases.memory import IMPORT_FLAG, SECRET_HEADER, TITLE, is_version
@@ -117,6 +118,12 @@ def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterat
     )
     secret = webhook_secret(settings, redis)
     yield _check("Webhook", lambda: _webhook(label_studio, project_id, secret()), again)
+    yield _check(
+        "Text",
+        lambda: _text(label_studio, project_id),
+        "Give the task a text that can be read; where people reach Label Studio at another address than this "
+        "backend, set LABEL_STUDIO_PUBLIC_URL.",
+    )
     yield _check("Queue order", lambda: _order(label_studio, project_id), again)
     yield _check("Imports", lambda: _imports(label_studio, project_id), "")
 
@@ -147,7 +154,7 @@ def _project(label_studio: LabelStudio, project_id: int) -> str:
 
 
 def _state(tools: Tools, project_id: int) -> str:
-    if not tools.store.knows(project_id):
+    if not tools.store.knows(project_id) and project_id not in tools.store.refusals():
         raise _FoundWrongError("the project is not connected to this backend")
     found = trouble(tools, project_id, tools.store.facts(project_id))
     if found.problem:
@@ -193,6 +200,16 @@ def _remedy(backend: ConnectedBackend, project_id: int) -> str:
             f"this backend; put them in: allabel connect {project_id}"
         )
     return ""
+
+
+def _text(label_studio: LabelStudio, project_id: int) -> str:
+    """Reads the text of the first task as the worker would."""
+    interface = parse_label_config(label_studio.project(project_id).label_config)
+    task = next(iter(label_studio.tasks(project_id)), None)
+    if task is None:
+        return "there are no tasks yet"
+    text = task_text(interface, task.data, fetch=label_studio.text_at)
+    return f"that of task {task.id} is read, {len(text):,} characters"
 
 
 def _webhook(label_studio: LabelStudio, project_id: int, secret: str) -> str:

@@ -25,6 +25,10 @@ class LabelStudioUnreachableError(LabelStudioError):
     """No usable answer: no connection, a timeout, or still overloaded after the retries."""
 
 
+class LabelStudioFailingError(LabelStudioUnreachableError):
+    """It is there, and fails at this one thing."""
+
+
 class LabelStudioUnauthorisedError(LabelStudioError):
     """The token was refused, or may not do this."""
 

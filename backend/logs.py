@@ -68,6 +68,10 @@ def secrets_of(settings: Settings) -> list[str]:
     values.discard(address := settings.redis_url.get_secret_value())
     password = urlsplit(address).password or ""
     values |= {password, unquote(password)}
+    # The model's address may hold a password as well.
+    values |= {
+        urlsplit(value).password or "" for _, value in settings if isinstance(value, str) and "@" in value
+    }
     values |= {json.dumps(value)[1:-1] for value in values}
     return sorted((value for value in values if len(value) >= SHORTEST_SECRET), key=len, reverse=True)
 

@@ -28,6 +28,8 @@ class Project:
     """Skipped ones included."""
     overlap: int = 1
     """How many people annotate each task."""
+    created_at: str = ""
+    prediction_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,15 @@ class LabelStudio(Protocol):
 
     def task(self, project_id: int, task_id: int) -> Task:
         """One task of this project (id, data); raises where the project has none of this id."""
+
+    def projects(self) -> dict[int, Project]:
+        """All projects that there are, by number."""
+
+    def made_at(self, project_id: int, seconds: float) -> str:
+        """When the project was created, in ISO 8601; raises if there is no answer within so many seconds."""
+
+    def changed_tasks(self, project_id: int, since: str) -> list[Task]:
+        """The tasks (id, data) that were changed after ``since``, a task's ``updated_at``, in id order."""
 
     def annotated_tasks(self, project_id: int, since: str = "") -> list[Task]:
         """The tasks that have at least one annotation, skipped ones included, with annotations.
@@ -391,6 +402,9 @@ class ProjectSettings:
     audit: float = 0.1
     """The share of the budget that is drawn at random and annotated without suggestions, to measure how
     good these are; none of a budget below 20 tasks. See [Quality](../quality.md)."""
+    labels_renamed: str = ""
+    """Labels that have a new name in the label config, as `{"old name": "new name"}`: annotations with the
+    old one count as if they had the new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,7 +442,10 @@ def document_from_json(value: Mapping[str, Any]) -> Document:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One submitted annotation, read. ``lead_time`` in seconds; ``counts``: it is a demonstration."""
+    """One submitted annotation, read. ``lead_time`` in seconds; ``counts``: it is a demonstration.
+
+    ``left_out``: its regions that are not in the document, by reason.
+    """
 
     task_id: int
     annotation_id: int
@@ -438,6 +455,7 @@ class Submission:
     document: Document
     counts: bool
     parent_prediction: int | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

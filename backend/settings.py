@@ -153,6 +153,14 @@ class Settings(BaseSettings):
             raise ValueError("must be an address that begins with http:// or https://")
         return value.rstrip("/")
 
+    @field_validator("label_studio_url", "label_studio_public_url", "backend_url", "public_url")
+    @classmethod
+    def _holds_no_credentials(cls, value: str) -> str:
+        # Such addresses are shown to people, in pages, messages and Label Studio.
+        if "@" in urlsplit(value).netloc:
+            raise ValueError("must hold no user name or password; those have settings of their own")
+        return value
+
     @field_validator("allowed_hosts")
     @classmethod
     def _are_names(cls, value: str) -> str:

@@ -144,8 +144,6 @@ class Ticker:
         """One look at all projects."""
         store = self._store
         if store.claim(RECONCILE, self._reconcile_seconds):
-            for project_id in store.projects():
-                store.mark_dirty(project_id, "reconcile")
             _enqueue(store, RANK_QUEUE, reconcile_job, "reconcile", ALL_PROJECTS, SYNC_TIMEOUT)
         for project_id in store.due_projects():
             if not store.locked(f"sync:{project_id}"):

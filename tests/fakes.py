@@ -142,6 +142,18 @@ class FakeLabelStudio:
                 return found
         raise LabelStudioNotFoundError("There is no such task.")
 
+    def made_at(self, project_id: int, seconds: float) -> str:
+        self._called("made_at")
+        return self.known.created_at
+
+    def changed_tasks(self, project_id: int, since: str) -> list[Task]:
+        self._called("changed_tasks")
+        return [task for task in self.tasks(project_id) if task.updated_at > since]
+
+    def projects(self) -> dict[int, Project]:
+        self._called("projects")
+        return {self.known.id: self.project(self.known.id)}
+
     def annotated_tasks(self, project_id: int, since: str = "") -> list[Task]:
         self._called("annotated_tasks")
         return [

@@ -31,7 +31,21 @@ from scripted_llm import Abilities, Request, ScriptedLlm
 
 ROOT = Path(__file__).parents[1]
 SAMPLES: list[Document] = [task.gold for task in read_tasks(SAMPLE) if task.gold]
+PASSWORD = "annotates-too"
+"""Of colleagues."""
+
 SETTLED = ("ready", "budget_used", "finished")
+
+
+def sign_up(label_studio: LabelStudioServer, email: str) -> LabelStudioClient:
+    """A new member of the organisation."""
+    with httpx.Client(base_url=label_studio.base_url, timeout=60) as browser:
+        page = browser.get("/user/signup/").text
+        [token] = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+        form = {"csrfmiddlewaretoken": token, "email": email, "password": PASSWORD}
+        browser.post("/user/signup/", data=form, headers={"Referer": label_studio.base_url})
+        answer = browser.get("/api/current-user/token").raise_for_status().json()
+    return LabelStudioClient(label_studio.base_url, answer["token"])
 
 
 @dataclass
@@ -105,13 +119,7 @@ class Stack:
 
     def colleague(self, name: str) -> LabelStudioClient:
         """Another annotator, signed up."""
-        with httpx.Client(base_url=self.label_studio.base_url, timeout=60) as browser:
-            page = browser.get("/user/signup/").text
-            [token] = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
-            form = {"csrfmiddlewaretoken": token, "email": f"{name}@example.com", "password": "annotates-too"}
-            browser.post("/user/signup/", data=form, headers={"Referer": self.label_studio.base_url})
-            answer = browser.get("/api/current-user/token").raise_for_status().json()
-        return LabelStudioClient(self.label_studio.base_url, answer["token"])
+        return sign_up(self.label_studio, f"{name}@example.com")
 
     def queue(self, project_id: int) -> list[int]:
         return [entry.task_id for entry in self.tools.store.queue(project_id)]

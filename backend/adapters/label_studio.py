@@ -12,7 +12,6 @@ from typing import Any
 from ..errors import LabelStudioNotFoundError, LabelStudioRejectedError
 from ..labeling.results import noted_prediction
 from ..ports import (
-    Annotation,
     ConnectedBackend,
     NewPrediction,
     Noted,
@@ -24,6 +23,21 @@ from ..ports import (
 )
 from .label_studio_http import LabelStudioHttp
 from .label_studio_person import PersonsCalls
+from .label_studio_records import (
+    BackendRecord,
+    Created,
+    CreatedRecord,
+    ExportedRecord,
+    ProjectPage,
+    TaskPage,
+    read_as,
+    read_counts,
+    read_list,
+    read_prediction,
+    read_predictions,
+    read_project,
+    read_tasks,
+)
 from .label_studio_setup import (
     change_credentials,
     connect_backend,
@@ -38,6 +52,7 @@ from .label_studio_undo import queue_settings, undo_set_up
 PAGE_SIZE = 1000
 PREDICTIONS_PER_CALL = 500
 TASKS_PER_EXPORT = 200
+PROJECTS_PER_CALL = 100
 # Label Studio prunes annotations by the same list of names as tasks.
 _ANNOTATION_FIELDS = (
     "result,created_at,updated_at,was_cancelled,ground_truth,lead_time,completed_by,parent_prediction"
@@ -45,7 +60,8 @@ _ANNOTATION_FIELDS = (
 _WITH_ANNOTATIONS = f"id,data,annotations,{_ANNOTATION_FIELDS}"
 _PROJECT_FIELDS = (
     "id,title,label_config,expert_instruction,description,sampling,model_version,task_number,"
-    "total_annotations_number,skipped_annotations_number,maximum_annotations"
+    "total_annotations_number,skipped_annotations_number,total_predictions_number,created_at,"
+    "maximum_annotations"
 )
 OVERLAP = timedelta(seconds=3)
 """Changes are asked for from so long before the last one seen, since they are not stored in their order."""
@@ -80,18 +96,19 @@ class LabelStudioClient(PersonsCalls):
     def project(self, project_id: int) -> Project:
         # Without naming fields, Label Studio counts all sorts of things: 0.6 s with 100,000 tasks, else 0.1.
         found = self._http.call("GET", f"api/projects/{project_id}/", params={"include": _PROJECT_FIELDS})
-        return Project(
-            id=found["id"],
-            title=found["title"] or "",
-            label_config=found["label_config"] or "",
-            instructions=found["expert_instruction"] or "",
-            description=found["description"] or "",
-            sampling=found["sampling"] or "",
-            model_version=found["model_version"] or "",
-            task_count=found["task_number"] or 0,
-            annotation_count=found["total_annotations_number"] + found["skipped_annotations_number"],
-            overlap=found["maximum_annotations"] or 1,
-        )
+        return read_project(found)
+
+    def projects(self) -> dict[int, Project]:
+        """All that the token may see, in as few calls as there are hundreds of them."""
+        found: dict[int, Project] = {}
+        page = 1
+        while True:
+            parameters = {"include": _PROJECT_FIELDS, "page": page, "page_size": PROJECTS_PER_CALL}
+            answer = read_as(ProjectPage, self._http.call("GET", "api/projects/", params=parameters))
+            found |= {project.id: project for project in map(read_project, answer.results)}
+            if not answer.next or not answer.results:
+                return found
+            page += 1
 
     def tasks(
         self, project_id: int, *, after: int = 0, on_page: Callable[[int, int], None] | None = None
@@ -100,8 +117,23 @@ class LabelStudioClient(PersonsCalls):
 
         Each page starts after the last id, so that tasks deleted meanwhile shift none out of sight.
         """
-        for found in self._pages(project_id, "id,data", after=after, on_page=on_page):
-            yield Task(found["id"], found["data"])
+        yield from self._pages(
+            project_id, "id,data,updated_at", after=after, on_page=on_page, fields="task_only"
+        )
+
+    def made_at(self, project_id: int, seconds: float) -> str:
+        """When the project was created, in ISO 8601."""
+        parameters = {"include": "id,created_at"}
+        found = self._http.call(
+            "GET", f"api/projects/{project_id}/", params=parameters, timeout=seconds, retries=0
+        )
+        return read_as(Created, found).created_at
+
+    def changed_tasks(self, project_id: int, since: str) -> list[Task]:
+        """The tasks (id and data) changed after ``since`` or shortly before: Label Studio says it of edited
+        data, too, which it calls no webhook for."""
+        where = [_above("updated_at", _before(since), kind="Datetime")]
+        return list(self._pages(project_id, "id,data,updated_at", where=where, fields="task_only"))
 
     def task(self, project_id: int, task_id: int) -> Task:
         """Id and data; Label Studio's own route knows the task by its id alone, whosesoever it is."""
@@ -121,7 +153,7 @@ class LabelStudioClient(PersonsCalls):
             since = ""
         changed = [_above("updated_at", _before(since), kind="Datetime")] if since else []
         where = [_IS_ANNOTATED, *changed]
-        return [_task(task) for task in self._pages(project_id, _WITH_ANNOTATIONS, where=where)]
+        return list(self._pages(project_id, _WITH_ANNOTATIONS, where=where))
 
     def _is_ahead(self, moment: str) -> bool:
         clock = self._http.clock
@@ -139,7 +171,8 @@ class LabelStudioClient(PersonsCalls):
         where: Sequence[Mapping[str, Any]] = (),
         after: int = 0,
         on_page: Callable[[int, int], None] | None = None,
-    ) -> Iterator[dict[str, Any]]:
+        fields: str = "all",
+    ) -> Iterator[Task]:
         last, done = after, 0
         while True:
             filters = [_above("id", last), *where]
@@ -147,18 +180,19 @@ class LabelStudioClient(PersonsCalls):
             parameters = {
                 "project": project_id,
                 "page_size": PAGE_SIZE,
-                "fields": "all" if where else "task_only",
+                "fields": fields,
                 "include": include,
                 "query": json.dumps(query),
             }
-            page = self._http.call("GET", "api/tasks/", params=parameters)
-            yield from page["tasks"]
-            done += len(page["tasks"])
+            page = read_as(TaskPage, self._http.call("GET", "api/tasks/", params=parameters))
+            tasks = read_tasks(page)
+            yield from tasks
+            done += len(page.tasks)
             if on_page is not None:
-                on_page(done, done - len(page["tasks"]) + page["total"])
-            if len(page["tasks"]) >= page["total"]:
+                on_page(done, done - len(page.tasks) + page.total)
+            if len(page.tasks) >= page.total or not tasks:
                 return
-            last = page["tasks"][-1]["id"]
+            last = tasks[-1].id
 
     # -- Setting up
 
@@ -191,13 +225,13 @@ class LabelStudioClient(PersonsCalls):
         found = self._http.call("GET", "api/ml/", params={"project": project_id})
         return [
             ConnectedBackend(
-                url=backend["url"],
-                title=backend["title"] or "",
-                version=backend["model_version"] or "",
-                error=_trouble(backend),
-                extra_params=backend["extra_params"],
+                url=backend.url,
+                title=backend.title,
+                version=backend.model_version,
+                error=backend.trouble,
+                extra_params=backend.extra_params,
             )
-            for backend in found
+            for backend in read_list(BackendRecord, found)
         ]
 
     def webhooks(self, project_id: int | None = None) -> list[Webhook]:
@@ -228,13 +262,14 @@ class LabelStudioClient(PersonsCalls):
         for start in range(0, len(predictions), PREDICTIONS_PER_CALL):
             batch = [_body(each, version) for each in predictions[start : start + PREDICTIONS_PER_CALL]]
             answer = self._http.call("POST", f"api/projects/{project_id}/import/predictions", json=batch)
-            if answer["created"] != len(batch):
+            created = read_as(CreatedRecord, answer).created
+            if created != len(batch):
                 raise LabelStudioRejectedError(
-                    f"Label Studio created {answer['created']} of {len(batch)} predictions of {version}"
+                    f"Label Studio created {created} of {len(batch)} predictions of {version}"
                 )
 
     def add_prediction(self, project_id: int, version: str, prediction: NewPrediction) -> Prediction:
-        return _prediction(self._http.call("POST", "api/predictions/", json=_body(prediction, version)))
+        return read_prediction(self._http.call("POST", "api/predictions/", json=_body(prediction, version)))
 
     def change_prediction(self, change: PredictionChange) -> str:
         body = {
@@ -258,8 +293,7 @@ class LabelStudioClient(PersonsCalls):
         self._http.call("GET", "api/ml/", params={"project": project_id})
 
     def versions(self, project_id: int) -> dict[str, int]:
-        found: dict[str, int] = self._http.call("GET", f"api/projects/{project_id}/model-versions/")
-        return found
+        return read_counts(self._http.call("GET", f"api/projects/{project_id}/model-versions/"))
 
     def delete_version(self, project_id: int, version: str) -> None:
         self._http.call(
@@ -268,14 +302,13 @@ class LabelStudioClient(PersonsCalls):
 
     def predictions(self, project_id: int) -> list[Prediction]:
         found = self._http.call("GET", "api/predictions/", params={"project": project_id})
-        return sorted(map(_prediction, found), key=lambda each: each.id)
+        return read_predictions(found)
 
     def task_predictions(self, task_id: int) -> list[Prediction]:
-        found = self._http.call("GET", "api/predictions/", params={"task": task_id})
-        return sorted(map(_prediction, found), key=lambda each: each.id)
+        return read_predictions(self._http.call("GET", "api/predictions/", params={"task": task_id}))
 
     def drafted(self, project_id: int) -> set[int]:
-        return {task["id"] for task in self._pages(project_id, "id", where=[_HAS_DRAFT])}
+        return {task.id for task in self._pages(project_id, "id", where=[_HAS_DRAFT])}
 
     def noted_predictions(self, project_id: int, task_ids: Sequence[int]) -> Noted:
         """From the export, which alone tells them; Label Studio keeps a file of every export."""
@@ -285,8 +318,9 @@ class LabelStudioClient(PersonsCalls):
             tasks = self._http.call("GET", f"api/projects/{project_id}/export", params=parameters)
             found |= {
                 annotation["id"]: noted_prediction(annotation)
-                for task in tasks
-                for annotation in task["annotations"]
+                for task in read_list(ExportedRecord, tasks)
+                for annotation in task.annotations
+                if isinstance(annotation, dict) and isinstance(annotation.get("id"), int)
             }
         return found
 
@@ -314,46 +348,9 @@ def _body(prediction: NewPrediction, version: str) -> dict[str, Any]:
     }
 
 
-def _prediction(found: Mapping[str, Any]) -> Prediction:
-    return Prediction(
-        id=found["id"],
-        task_id=found["task"],
-        result=found["result"] or [],
-        score=found["score"] or 0.0,
-        model_version=found["model_version"] or "",
-        updated_at=found["updated_at"],
-    )
-
-
-def _trouble(backend: Mapping[str, Any]) -> str:
-    if backend["state"] == "CO":
-        return ""
-    return str(backend["error_message"] or backend["readable_state"])
-
-
 def _above(column: str, value: object, *, kind: str = "Number") -> dict[str, Any]:
     return {"filter": f"filter:tasks:{column}", "operator": "greater", "type": kind, "value": value}
 
 
 def _before(moment: str) -> str:
     return (datetime.fromisoformat(moment) - OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _task(found: Mapping[str, Any]) -> Task:
-    return Task(
-        found["id"], found["data"], tuple(map(_annotation, found["annotations"])), found["updated_at"]
-    )
-
-
-def _annotation(found: Mapping[str, Any]) -> Annotation:
-    return Annotation(
-        id=found["id"],
-        result=found["result"] or [],
-        created_at=found["created_at"],
-        updated_at=found["updated_at"],
-        cancelled=found["was_cancelled"],
-        ground_truth=found["ground_truth"],
-        lead_time=found["lead_time"],
-        completed_by=found["completed_by"],
-        parent_prediction=found["parent_prediction"],
-    )

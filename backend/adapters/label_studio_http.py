@@ -16,16 +16,18 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from ..errors import (
+    LabelStudioFailingError,
     LabelStudioNotFoundError,
     LabelStudioRejectedError,
     LabelStudioUnauthorisedError,
     LabelStudioUnreachableError,
 )
+from .label_studio_addresses import text_url
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +36,8 @@ RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 IDEMPOTENT_METHODS = frozenset({"GET", "PUT", "PATCH", "DELETE"})
 LONGEST_WAIT_SECONDS = 30.0
 MAX_TEXT_BYTES = 5_000_000
-# Where Label Studio serves the contents of tasks. A task must not make us read anything else with
-# our token, such as its API.
-TEXT_PATHS = ("/data/", "/tasks/", "/storage-data/")
 _MESSAGE_LENGTH = 500
+_HEADER_VALUE = re.compile(r"[!-~]*")
 _ITEM = re.compile(r"\{.*\}", re.DOTALL)
 _REMEDY = (
     "Check LABEL_STUDIO_API_KEY: use a personal access token (Account & Settings > Personal Access Token), "
@@ -50,6 +50,7 @@ class LabelStudioHttp:
 
     :param api_key: a legacy token or a personal access token; the latter is exchanged as needed.
     :param retries: further attempts where a call may be repeated, with doubling waits.
+    :param public_url: where people reach the same Label Studio, if that is elsewhere.
     :param transport: replaces the network, for tests.
     """
 
@@ -60,10 +61,12 @@ class LabelStudioHttp:
         *,
         timeout: float = 60.0,
         retries: int = 3,
+        public_url: str = "",
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.base_url = base_url.rstrip("/")
+        self._public_url = public_url.rstrip("/")
         self._api_key = api_key
         self._retries = retries
         self._sleep = sleep
@@ -111,29 +114,12 @@ class LabelStudioHttp:
 
         :raises LabelStudioRejectedError: the address is elsewhere, or the text is too long or not UTF-8.
         """
-        url = self._text_url(address)
-        content = self._send("GET", url).content
-        if len(content) > MAX_TEXT_BYTES:
-            raise LabelStudioRejectedError(f"The text of a task is longer than {MAX_TEXT_BYTES} bytes")
+        url = text_url(address, self.base_url, self._public_url)
+        content = self._send("GET", url, limit=MAX_TEXT_BYTES, retries=min(self._retries, 1)).content
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise LabelStudioRejectedError("The text of a task is not UTF-8") from error
-
-    def _text_url(self, address: str) -> str:
-        try:
-            url = str(httpx.URL(urljoin(f"{self.base_url}/", address)))
-            ours, theirs = urlsplit(self.base_url), urlsplit(url)
-        except (ValueError, httpx.InvalidURL) as error:
-            raise LabelStudioRejectedError("The address of a task's text is not one") from error
-        served = tuple(ours.path + path for path in TEXT_PATHS)
-        inside = theirs.path.startswith(served) and ".." not in unquote(unquote(theirs.path))
-        if (theirs.scheme, theirs.netloc) != (ours.scheme, ours.netloc) or not inside:
-            raise LabelStudioRejectedError(
-                f"The text of a task lies outside {self.base_url}. Import the text itself, upload the file, "
-                "or connect the storage to Label Studio; other addresses are not read"
-            )
-        return url
 
     def _send(self, method: str, url: str, *, retries: int | None = None, **request: Any) -> httpx.Response:
         if request.get("timeout") is None:
@@ -168,21 +154,40 @@ class LabelStudioHttp:
 
     def _authorised(self, method: str, url: str, **request: Any) -> httpx.Response:
         """One request. An access token lives for minutes; a 401 tells that it has to be renewed."""
-        if not self._personal:
-            return self._client.request(
-                method, url, headers={"Authorization": f"Token {self._api_key}"}, **request
+        if not _HEADER_VALUE.fullmatch(self._api_key):
+            raise LabelStudioUnauthorisedError(
+                "LABEL_STUDIO_API_KEY has a character that no token has, such as a blank, a line break or a "
+                f"curly quotation mark. {_REMEDY}"
             )
+        if not self._personal:
+            return self._request(method, url, headers={"Authorization": f"Token {self._api_key}"}, **request)
         with self._exchange:
             known = self._access_token
             token = self._access_token = known or self._new_access_token()
-        response = self._client.request(method, url, headers={"Authorization": f"Bearer {token}"}, **request)
+        response = self._request(method, url, headers={"Authorization": f"Bearer {token}"}, **request)
         if response.status_code != 401 or not known:
             return response
         with self._exchange:
             if self._access_token == known:
                 self._access_token = self._new_access_token()
             token = self._access_token
-        return self._client.request(method, url, headers={"Authorization": f"Bearer {token}"}, **request)
+        return self._request(method, url, headers={"Authorization": f"Bearer {token}"}, **request)
+
+    def _request(self, method: str, url: str, *, limit: int | None = None, **request: Any) -> httpx.Response:
+        """With ``limit``, no more than so many bytes are taken in."""
+        if limit is None:
+            return self._client.request(method, url, **request)
+        content = bytearray()
+        with self._client.stream(method, url, **request) as response:
+            for part in response.iter_bytes():
+                content += part
+                if len(content) > limit:
+                    raise LabelStudioRejectedError(f"The text of a task is longer than {limit:,} bytes")
+        known = ("content-type", "location", "retry-after")
+        headers = {name: response.headers[name] for name in known if name in response.headers}
+        return httpx.Response(
+            response.status_code, headers=headers, content=bytes(content), request=response.request
+        )
 
     def _new_access_token(self) -> str:
         response = self._client.post(f"{self.base_url}/api/token/refresh/", json={"refresh": self._api_key})
@@ -213,6 +218,8 @@ class LabelStudioHttp:
             raise LabelStudioUnauthorisedError(f"Label Studio does not allow this: {said}")
         if status == 404:
             raise LabelStudioNotFoundError(f"Label Studio has no {response.request.url.path}: {said}")
+        if status == 500:
+            raise LabelStudioFailingError(f"Label Studio is failing (500 {said})")
         if status in RETRIED_STATUSES:
             raise LabelStudioUnreachableError(f"Label Studio is overloaded or failing ({status} {said})")
         raise LabelStudioRejectedError(

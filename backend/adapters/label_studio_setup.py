@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import LabelStudioError, LabelStudioRejectedError, LabelStudioUnauthorisedError
 from ..ports import Webhook
 from .label_studio_http import LabelStudioHttp
+from .label_studio_records import WebhookRecord, read_list
 
 logger = logging.getLogger(__name__)
 
@@ -140,12 +141,12 @@ def webhooks(http: LabelStudioHttp, project_id: int | None) -> list[Webhook]:
     chosen = {} if project_id is None else {"project": project_id}
     return [
         Webhook(
-            project_id=hook["project"],
-            url=hook["url"],
-            complete=all(hook[name] == value for name, value in _COMPLETE.items()),
-            headers=hook["headers"],
+            project_id=hook.project,
+            url=hook.url,
+            complete=hook.send_payload and hook.send_for_all_actions and hook.is_active,
+            headers=hook.headers,
         )
-        for hook in http.call("GET", "api/webhooks/", params=chosen)
+        for hook in read_list(WebhookRecord, http.call("GET", "api/webhooks/", params=chosen))
     ]
 
 

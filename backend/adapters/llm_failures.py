@@ -60,7 +60,8 @@ class Trouble:
     ``retries``: how often trying again makes sense, None for as often as the settings allow.
     ``wait_seconds``: how long the provider asks to wait. ``provider_down``: a sign that it is down.
     ``about``: what of the request is objected to, "" where that is not told. ``numbers``: those that
-    the provider names. ``usage``: tokens that are to be paid all the same.
+    the provider names. ``usage``: tokens that are to be paid all the same. ``lost``: the request was sent
+    and its answer never came, so nobody knows whether it is charged for.
     """
 
     failure: ModelFailure
@@ -71,6 +72,7 @@ class Trouble:
     about: About = ""
     numbers: tuple[int, ...] = ()
     usage: tuple[int, int] | None = None
+    lost: bool = False
 
 
 def trouble_of(error: Exception, config: LlmConfig) -> Trouble:
@@ -87,19 +89,31 @@ def trouble_of(error: Exception, config: LlmConfig) -> Trouble:
             "Raise OPENAI_TIMEOUT, lower OPENAI_CONCURRENCY, or use a faster model."
         )
         # The provider may well have answered and charged for it, so it is asked once more only.
-        return Trouble(ModelFailure("timeout", message), retries=1, provider_down=True)
+        failure = ModelFailure("timeout", message)
+        return Trouble(failure, retries=1, provider_down=True, lost=_was_sent(error))
     if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
-        message = _connection_message(error, config)
-        return Trouble(ModelFailure("unreachable", message), retries=None, provider_down=True)
+        failure = ModelFailure("unreachable", _connection_message(error, config))
+        return Trouble(failure, retries=None, provider_down=True, lost=_was_sent(error))
     message = str(error) if isinstance(error, MalformedReplyError) else "its reply cannot be read"
     failure = ModelFailure("unreachable", f"{config.shown_endpoint}: {message}.")
     return Trouble(failure, retries=_RETRIES_OF_ODD_REPLIES, usage=getattr(error, "usage", None))
 
 
-def _connection_message(error: Exception, config: LlmConfig) -> str:
+def _was_sent(error: Exception) -> bool:
+    """Whether there was a connection at all."""
+    unsent = httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | socket.gaierror | ssl.SSLError
+    return not any(isinstance(cause, unsent) for cause in _causes(error))
+
+
+def _causes(error: Exception) -> list[BaseException]:
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and len(causes) < 10:
         causes.append(cause)
+    return causes
+
+
+def _connection_message(error: Exception, config: LlmConfig) -> str:
+    causes = _causes(error)
     where, variable = config.shown_endpoint, config.url_variable
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return f"The host of {where} is not known. Check {variable}."

@@ -47,7 +47,8 @@ class Ledger:
     def recall(self, project_id: int, noted: Spending) -> None:
         """The sums are at least these from now on."""
         known = self._store.sums(_account(project_id))
-        was = {name: getattr(noted, name) for name in _COUNTS} | {"nano_cost": round(noted.cost * _NANO)}
+        was = {name: getattr(noted, name) for name in _COUNTS}
+        was |= {"nano_cost": round(noted.cost * _NANO), "nano_saved": round(noted.saved * _NANO)}
         missing = {name: amount - known.get(name, 0) for name, amount in was.items()}
         if more := {name: amount for name, amount in missing.items() if amount > 0}:
             self._store.add(_account(project_id), more)

@@ -13,7 +13,7 @@ from .llm_config import LlmConfig
 from .llm_endpoint import Endpoint
 from .llm_failures import Trouble
 from .llm_lease import Leases
-from .llm_ledger import Ledger, Reservation
+from .llm_ledger import Ledger, Reservation, plausible
 from .llm_memory import Memory
 from .llm_probe import PROBE
 from .llm_reply import Reply
@@ -66,7 +66,7 @@ class Replies:
         way = ways.of(prompt)
         empty, thinks = 0, False
         while True:
-            outcome = await self.ask(prompt, way, sample=sample)
+            outcome = await self.ask(prompt, way, sample=sample, question=key)
             if isinstance(outcome, ModelFailure):
                 return outcome
             if isinstance(outcome, Trouble):
@@ -95,15 +95,25 @@ class Replies:
             return _usable(outcome, from_cache=False)
 
     async def ask(
-        self, prompt: Prompt, way: Capabilities, *, sample: int = 0
+        self, prompt: Prompt, way: Capabilities, *, sample: int = 0, question: str = ""
     ) -> Reply | Trouble | ModelFailure:
-        """One reply, accounted for; a failure of kind ``budget`` where the cap leaves no room for it."""
+        """One reply, accounted for; a failure of kind ``budget`` where the cap leaves no room for it.
+
+        ``question``: its name, where nobody else can ask it meanwhile.
+        """
         reservation = self._reserve(prompt, way)
         if isinstance(reservation, ModelFailure):
             return reservation
+        most = prompt_tokens(prompt, form=way.form), token_limit(prompt, way, self.config)
+
+        async def lost() -> None:
+            await persist(lambda: self.ledger.lose(self.project_id, *most))
+
         try:
+            if question:
+                await persist(lambda: self.ledger.begin(self.project_id, question, *most))
             body = request_body(prompt, way, self.config, sample=sample)
-            outcome = await self.endpoint.ask(body, form=way.form)
+            outcome = await self.endpoint.ask(body, form=way.form, on_lost=lost)
             if isinstance(outcome, Reply):
                 return await self.settle(outcome, prompt, way.form)
             if outcome.usage:
@@ -112,6 +122,8 @@ class Replies:
                 )
             return outcome
         finally:
+            if question:
+                await persist(lambda: self.ledger.end(question))
             self.ledger.release(reservation)
 
     def _reserve(self, prompt: Prompt, can: Capabilities) -> Reservation | ModelFailure:
@@ -125,10 +137,11 @@ class Replies:
         asked, said = reply.prompt_tokens, reply.completion_tokens
         if (reply.empty or reply.failed) and not reply.thought and asked is None and said is None:
             return reply
+        written = -(-len(reply.text) // _CHARACTERS_PER_TOKEN)
         counted = replace(
             reply,
-            prompt_tokens=prompt_tokens(prompt, form=form) if asked is None else asked,
-            completion_tokens=-(-len(reply.text) // _CHARACTERS_PER_TOKEN) if said is None else said,
+            prompt_tokens=plausible(asked, prompt_tokens(prompt, form=form)),
+            completion_tokens=plausible(said, written),
         )
         await self._note(counted)
         return counted

@@ -156,7 +156,7 @@ def _paid(usage: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if type(value) is int and value >= 0 else None
 
 
 def _cached(usage: Mapping[str, Any]) -> int:

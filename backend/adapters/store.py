@@ -68,6 +68,9 @@ redis.call('HSET', KEYS[2], 'dirty_since', t[1] + t[2] / 1e6)
 return 0
 """
 
+_REFUSALS = "allabel:refusals"
+REFUSALS_KEPT = 100
+
 _CLAIM_WANTED = """
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1e6
@@ -132,6 +135,21 @@ class Store(StoredAccess, StoredBoard, StoredFigures, StoredQuality):
     def unknown(self) -> set[int]:
         """Projects that we were called for of late without knowing them."""
         return {int(member) for member in cast(set[bytes], self.redis.smembers("allabel:unknown"))}
+
+    def note_refusal(self, project_id: int, reason: str) -> None:
+        """Why the latest attempt to connect the project was refused, which Label Studio hides."""
+        if self.redis.hlen(_REFUSALS) >= REFUSALS_KEPT and not self.redis.hexists(_REFUSALS, str(project_id)):
+            oldest = min(self.refusals())
+            self.redis.hdel(_REFUSALS, str(oldest))
+        self.redis.hset(_REFUSALS, str(project_id), reason)
+
+    def forget_refusal(self, project_id: int) -> None:
+        self.redis.hdel(_REFUSALS, str(project_id))
+
+    def refusals(self) -> dict[int, str]:
+        """Project -> why its connection is refused, until it is connected."""
+        raw = cast(dict[bytes, bytes], self.redis.hgetall(_REFUSALS))
+        return {int(key): reason.decode() for key, reason in raw.items()}
 
     def forget_project(self, project_id: int) -> None:
         self.redis.srem("allabel:projects", project_id)
@@ -282,6 +300,16 @@ class Store(StoredAccess, StoredBoard, StoredFigures, StoredQuality):
             usable, unusable = pipe.execute()
         return sorted({*map(int, usable), *map(int, unusable)})
 
+    def known_ids(self, project_id: int, task_ids: Sequence[int]) -> list[int]:
+        """Those of these tasks that have been read."""
+        with self.redis.pipeline() as pipe:
+            for task_id in task_ids:
+                pipe.hexists(self._key(project_id, "texts"), str(task_id))
+                pipe.sismember(self._key(project_id, "unusable"), str(task_id))
+            found = pipe.execute()
+        usable, unusable = found[::2], found[1::2]
+        return [t for t, *either in zip(task_ids, usable, unusable, strict=True) if any(either)]
+
     def text_ids(self, project_id: int) -> list[int]:
         """The tasks that have a text."""
         return [int(key) for key in cast(list[bytes], self.redis.hkeys(self._key(project_id, "texts")))]
@@ -388,7 +416,8 @@ class Store(StoredAccess, StoredBoard, StoredFigures, StoredQuality):
             pipe.execute()
 
     def want_now(self, project_id: int, task_ids: Iterable[int]) -> None:
-        self.redis.zadd(self._key(project_id, "wanted"), dict.fromkeys(map(str, task_ids), TOP_PRIORITY))
+        if wanted := dict.fromkeys(map(str, task_ids), TOP_PRIORITY):
+            self.redis.zadd(self._key(project_id, "wanted"), wanted)
 
     def awaited(self, project_id: int) -> bool:
         """Whether a person waits for a suggestion right now."""
@@ -494,7 +523,14 @@ class Store(StoredAccess, StoredBoard, StoredFigures, StoredQuality):
     def forget_tasks(self, project_id: int, task_ids: Iterable[int]) -> None:
         """Deleted in Label Studio: nothing of them remains here."""
         gone = list(task_ids)
-        for name in ("texts", "suggestions", "shown", "annotated", "board", "exposed"):
+        for name in ("board", "exposed"):
+            self._drop(project_id, name, gone)
+        self.forget_texts(project_id, gone)
+
+    def forget_texts(self, project_id: int, task_ids: Iterable[int]) -> None:
+        """Nothing remains of what was made of these tasks' texts; their places in Label Studio do."""
+        gone = list(task_ids)
+        for name in ("texts", "suggestions", "shown", "annotated"):
             self._drop(project_id, name, gone)
         if gone:
             self.redis.hincrby(self._key(project_id, "facts"), "annotated_version", 1)

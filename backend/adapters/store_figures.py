@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import cast
@@ -14,8 +13,6 @@ from .renewal import renewed
 
 FIGURES = "allabel:figures"
 WORKERS = "allabel:workers"
-REFUSED = "allabel:refused"
-REFUSED_SECONDS = 7 * 86400.0
 BEAT_LASTS = 10.0
 """Seconds after which a worker that said nothing is taken for dead."""
 AT_WORK_SECONDS = 15.0
@@ -62,21 +59,6 @@ class StoredFigures:
 
     def workers_alive(self) -> int:
         return len(self.workers())
-
-    def note_refused(self, project_id: int, reason: str) -> None:
-        """Label Studio wanted to connect us to this project, and we could not take it."""
-        value = json.dumps({"at": self.now(), "reason": reason})
-        self.redis.hset(REFUSED, str(project_id), value)
-
-    def forget_refused(self, project_id: int) -> None:
-        self.redis.hdel(REFUSED, str(project_id))
-
-    def refused(self) -> dict[int, tuple[float, str]]:
-        """By project when it was refused last (seconds since 1970) and why; of the last week."""
-        raw = cast(dict[bytes, bytes], self.redis.hgetall(REFUSED))
-        found = {int(key): json.loads(value) for key, value in raw.items()}
-        since = self.now() - REFUSED_SECONDS
-        return {key: (one["at"], one["reason"]) for key, one in sorted(found.items()) if one["at"] > since}
 
     @contextmanager
     def at_work(self, project_id: int) -> Iterator[None]:

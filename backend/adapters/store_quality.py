@@ -11,7 +11,7 @@ from redis import Redis
 
 from allabel_core.types import Document
 
-from ..ports import AnnotatedTask, Noted, NotedError, Witness, demonstrations_of
+from ..ports import AnnotatedTask, NotedError, Witness, demonstrations_of
 
 ERRORS_KEPT = 20
 
@@ -34,21 +34,6 @@ class StoredQuality:
 
     def save_audit(self, project_id: int, task_ids: Iterable[int]) -> None:
         self.redis.set(self._key(project_id, "audit"), json.dumps(list(task_ids)))
-
-    def note(self, project_id: int, noted: Noted) -> None:
-        """What Label Studio noted with annotations, until a sync takes it."""
-        if noted:
-            mapping = {str(number): json.dumps(result) for number, result in noted.items()}
-            self.redis.hset(self._key(project_id, "noted"), mapping=cast(Any, mapping))
-
-    def take_noted(self, project_id: int) -> Noted:
-        """By annotation; it is forgotten here."""
-        key = self._key(project_id, "noted")
-        with self.redis.pipeline() as pipe:
-            pipe.hgetall(key)
-            pipe.delete(key)
-            raw, _ = pipe.execute()
-        return {int(number): json.loads(value) for number, value in raw.items()}
 
     def witnesses(self, project_id: int) -> dict[int, Witness]:
         raw = cast(dict[bytes, bytes], self.redis.hgetall(self._key(project_id, "witnesses")))

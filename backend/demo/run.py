@@ -15,6 +15,7 @@ from typing import Protocol
 
 from ..adapters.label_studio import LabelStudioClient
 from ..bootstrap import build_tools, project_defaults
+from ..importing.command import left_out_lines
 from ..labeling.label_config import parse_label_config
 from ..settings import read_settings
 from ..usecases.connect import project_page
@@ -51,7 +52,7 @@ class Running(Protocol):
 class Options:
     """``autopilot``: how many tasks to annotate from gold, ``pace`` seconds for each at least.
 
-    ``exit_after``: stop everything then.
+    ``exit_after``: stop everything then. ``labels`` and ``text_field``: of the file ``data``.
     """
 
     data: Path | None
@@ -60,6 +61,8 @@ class Options:
     autopilot: int
     pace: float
     exit_after: bool
+    labels: tuple[str, ...] = ()
+    text_field: str | None = None
 
 
 def run_demo(
@@ -70,6 +73,8 @@ def run_demo(
     autopilot: int,
     exit_after: bool,
     pace: float = 0.0,
+    labels: tuple[str, ...] = (),
+    text_field: str | None = None,
 ) -> int:
     """Start everything, show how to use it, and stay until Ctrl-C or, on request, the autopilot's end.
 
@@ -79,7 +84,9 @@ def run_demo(
 
     :raises AllabelError: something cannot be started or read; everything is stopped by then.
     """
-    options = Options(data, port, label_studio_port, autopilot, pace, exit_after)
+    options = Options(
+        data, port, label_studio_port, autopilot, pace, exit_after, labels=labels, text_field=text_field
+    )
     previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     screen = Screen()
     summary: dict[str, object] = {}
@@ -209,7 +216,13 @@ def _start(options: Options, screen: Screen, stack: ExitStack) -> Demo:
     """Services, backend, worker and project, up to the first published queue."""
     # Now rather than by a backend that does not start, when Label Studio is up at last.
     project_defaults(read_settings())
-    data = read_data(options.data)
+    # What the autopilot is to annotate must not be annotated yet.
+    data = read_data(
+        options.data,
+        labels=options.labels,
+        text_field=options.text_field,
+        keep_annotations=not options.autopilot,
+    )
     if options.autopilot and not data.gold:
         raise ServiceError("The autopilot annotates from gold; this file has no annotated tasks.")
     directory = DIRECTORY.resolve()
@@ -240,7 +253,11 @@ def _start(options: Options, screen: Screen, stack: ExitStack) -> Demo:
     client = LabelStudioClient(label_studio.base_url, label_studio.token)
     stack.callback(client.close)
     with screen.step("Project") as tell:
-        project_id, _ = ensure_project(client, state, data, tell)
+        project_id, is_new = ensure_project(client, state, data, tell)
+    if options.data is not None:
+        screen.say(f"     {data.prepared} {'came in' if is_new else 'are in the project from before'}.")
+        for line in left_out_lines(data.prepared.left_out):
+            screen.say(f"     {line}")
     tools = build_tools(read_settings({**os.environ, **settings}))
     demo = Demo(options, screen, running, data, client, tools, project_id, label_studio, directory)
     _connect(demo)
@@ -253,9 +270,9 @@ def _connect(demo: Demo) -> None:
     parameters = {}
     if options.autopilot:
         done = report(tools, project_id).annotated if tools.store.knows(project_id) else 0
-        tenth = len(demo.data.tasks) // 10
+        tenth = len(demo.data.prepared.tasks) // 10
         if done + options.autopilot > tenth:
-            parameters["budget"] = str(min(done + options.autopilot, len(demo.data.tasks)))
+            parameters["budget"] = str(min(done + options.autopilot, len(demo.data.prepared.tasks)))
     with demo.screen.step("First queue") as tell:
         demo.client.connect_backend(
             project_id,

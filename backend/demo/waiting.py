@@ -13,7 +13,7 @@ PUBLISH_SECONDS = 900.0
 QUIET_SECONDS = 1.0
 """Longer than the worker needs from one step to the next."""
 
-FINAL = ("budget_used", "finished")
+FINAL = ("budget_used", "finished", "no_tasks", "no_texts")
 SETTLED = ("ready", *FINAL)
 
 

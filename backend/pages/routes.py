@@ -18,7 +18,7 @@ from ..usecases.explain import excerpt, explain_queue, explain_task
 from ..usecases.figures import ProjectSummary
 from ..usecases.finish import cancel_finishing, finish
 from ..usecases.forecast import finish_forecast
-from ..usecases.report import refused_connections, report, summaries, summary
+from ..usecases.report import report, summaries, summary
 from ..usecases.review import review_list
 from ..usecases.tools import Tools
 from .access import Access, Visit
@@ -92,7 +92,7 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
 
     @router.get("/projects")
     def projects(visit: Visit = visitor) -> Response:
-        return visit.page("projects.html", projects=summaries(tools), refused=refused_connections(tools))
+        return visit.page("projects.html", projects=summaries(tools))
 
     @router.get("/projects/{project_id}")
     def project(project_id: Number, visit: Visit = visitor) -> Response:

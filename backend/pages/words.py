@@ -13,6 +13,8 @@ PROBABLY: Final = 0.7
 
 STATE_LOOKS: Final = {
     "connected": ("busy", "Connected"),
+    "no_tasks": ("good", "No tasks yet"),
+    "no_texts": ("bad", "No readable texts"),
     "reading": ("busy", "Reading the tasks"),
     "ranking": ("busy", "Ranking"),
     "suggesting": ("busy", "Preparing suggestions"),
@@ -22,6 +24,8 @@ STATE_LOOKS: Final = {
     "finished": ("good", "Finished"),
     "capped": ("warn", "Spending cap reached"),
     "degraded": ("bad", "Needs attention"),
+    "disconnected": ("warn", "Disconnected in Label Studio"),
+    "refused": ("bad", "Connection refused"),
 }
 """How a project's state looks, and what it is called."""
 

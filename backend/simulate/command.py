@@ -13,6 +13,7 @@ from rich.table import Table
 
 from allabel_core.errors import InvalidInputError
 
+from ..importing.command import left_out_lines
 from ..settings import read_settings
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ DataArgument = Annotated[
     list[Path] | None,
     typer.Argument(
         exists=True,
-        help="Annotated data: a Label Studio export (JSON, JSON-MIN, JSONL), CoNLL, a folder of BRAT files.",
+        help="Annotated data: any file that 'allabel import' takes, such as an export of Label Studio.",
         show_default=False,
     ),
 ]
@@ -85,6 +86,9 @@ def simulate(
         raise InvalidInputError("Name a file of annotated data, or use --demo for the sample.")
     if len({dataset.name for dataset in datasets}) < len(datasets):
         raise InvalidInputError("Two data sets have the same name; rename a file or folder.")
+    for dataset in datasets:
+        for line in left_out_lines(dataset.left_out):
+            Console(stderr=True).print(f"{dataset.name}: {line}", highlight=False, markup=False)
     if through is not None:
         _compare(through, datasets, grid)
         return

@@ -14,9 +14,9 @@ from allabel_core.simulation.runs import Replay, RunSpec
 
 from ..adapters.label_studio import LabelStudioClient
 from ..demo.autopilot import Autopilot
-from ..demo.projects import label_config
 from ..demo.waiting import wait_for_queue
 from ..errors import SettingsError
+from ..labeling.config_writing import label_config
 from ..labeling.label_config import parse_label_config
 from ..labeling.results import document_from_annotation
 from ..usecases.finish import finish

@@ -22,13 +22,23 @@ from .tools import Tools
 
 logger = logging.getLogger(__name__)
 
+DISCONNECTED = "disconnected"
 
-def register(tools: Tools, project_id: int, *, backend_url: str, extra_params: Mapping[str, Any]) -> None:
+
+def register(
+    tools: Tools,
+    project_id: int,
+    *,
+    backend_url: str,
+    extra_params: Mapping[str, Any],
+    stamp: int | None = None,
+) -> None:
     """Label Studio connected us to this project: remember it, and let the worker set it up.
 
     Called whenever Label Studio calls /setup, hence often: it does nothing where nothing is new.
 
-    :raises InvalidInputError: an extra parameter that we do not know or cannot use.
+    :param stamp: when the project was made, where it is told.
+    :raises InvalidInputError: an extra parameter that we do not know or cannot use; nothing is kept then.
     """
     store = tools.store
     before = store.settings(project_id) if store.knows(project_id) else tools.defaults
@@ -40,9 +50,14 @@ def register(tools: Tools, project_id: int, *, backend_url: str, extra_params: M
     moved = bool(backend_url) and store.fact(project_id, "backend_url") != backend_url
     if moved:
         store.set_facts(project_id, backend_url=backend_url)
-    if new:
+    if stamp is not None:
+        store.set_facts(project_id, stamp=stamp)
+    back = store.fact(project_id, "state") == DISCONNECTED
+    if new or back:
         store.set_facts(project_id, state="connected")
-    if new or moved or settings != before:
+    if new or back or moved or settings != before:
+        store.set_facts(project_id, connection_seen=0, registered_at=store.now())
+    if new or back or moved or settings != before:
         store.mark_dirty(project_id, "setup", "tasks")
 
 
@@ -54,7 +69,10 @@ def with_params(settings: ProjectSettings, params: Mapping[str, Any]) -> Project
     known = {field.name: field.type for field in fields(ProjectSettings)}
     if unknown := sorted(params.keys() - known.keys()):
         raise InvalidInputError(f"Unknown setting {unknown[0]!r}; the settings are {', '.join(known)}.")
-    chosen: dict[str, Any] = {name: _converted(name, known[name], value) for name, value in params.items()}
+    chosen: dict[str, Any] = {
+        name: parse_renamed(value) if name == "labels_renamed" else _converted(name, known[name], value)
+        for name, value in params.items()
+    }
     result = replace(settings, **chosen)
     budget_tasks(result.budget, 1)
     if result.window < 1 or result.k < 0 or result.demonstration_tokens < 0:
@@ -105,6 +123,24 @@ def _converted(name: str, kind: object, value: object) -> int | float | bool | s
     if text.lower() not in ("true", "false"):
         raise InvalidInputError(f"{name} must be true or false, not {value!r}.")
     return text.lower() == "true"
+
+
+def parse_renamed(value: object) -> str:
+    """The setting labels_renamed as it is kept: JSON of old names with their new ones.
+
+    :raises InvalidInputError: it is no such mapping.
+    """
+    found = value
+    if isinstance(value, str):
+        try:
+            found = json.loads(value) if value.strip() else {}
+        except (ValueError, RecursionError):
+            found = None
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+        raise InvalidInputError(
+            'labels_renamed must be an object of old names with their new ones, such as {"Old": "New"}.'
+        )
+    return json.dumps(found, ensure_ascii=False) if found else ""
 
 
 def parse_extra_params(raw: object) -> dict[str, Any]:
@@ -191,6 +227,8 @@ DESCRIBED_EVERY = 30.0
 _STATE_SENTENCES = {
     "capped": "The cap on spending is reached: raise MAX_COST or MAX_TOKENS and restart the workers.",
     "finishing": "The model labels the remaining tasks.",
+    "no_tasks": "There are no tasks yet: import some.",
+    "no_texts": "No task has a text that can be read; the page says why.",
     "finished": "The remaining tasks carry the model's labels.",
 }
 _HOW = {

@@ -6,9 +6,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import LabelConfigError
 from ..labeling.label_config import LabelingInterface
-from ..labeling.results import document_from_annotation
+from ..labeling.results import read_annotation
 from ..logs import about
 from ..ports import (
     AnnotatedTask,
@@ -19,7 +18,7 @@ from ..ports import (
     Task,
     demonstrations_of,
 )
-from .texts import readable_text
+from .texts import read_tasks, take_texts
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -102,18 +101,13 @@ def _annotated(
 def _texts(
     tools: Tools, project_id: int, interface: LabelingInterface, tasks: Sequence[Task]
 ) -> dict[int, str]:
-    """Their texts; a task may be annotated before we hear of it."""
-    texts = tools.store.some_texts(project_id, [task.id for task in tasks])
-    new: dict[int, str] = {}
-    unusable: list[int] = []
-    for task in tasks:
-        if task.id not in texts:
-            try:
-                new[task.id] = readable_text(tools, interface, task.data)
-            except LabelConfigError:
-                unusable.append(task.id)
-    tools.store.add_texts(project_id, new, unusable)
-    return texts | new
+    """Their texts as they come with the annotations: a task may be annotated before we hear of it, and its
+    text may have been edited. What stands in a file is read once."""
+    store = tools.store
+    known = store.some_texts(project_id, [task.id for task in tasks]) if interface.text_from_url else {}
+    texts, unusable = read_tasks(tools, interface, (task for task in tasks if task.id not in known))
+    take_texts(tools, project_id, texts, unusable)
+    return known | texts
 
 
 def _annotated_task(interface: LabelingInterface, text: str | None, task: Task) -> AnnotatedTask:
@@ -130,15 +124,17 @@ def _annotated_task(interface: LabelingInterface, text: str | None, task: Task) 
 def _read(
     interface: LabelingInterface, text: str, task_id: int, annotation: Annotation, counts: bool
 ) -> Submission:
+    document, left_out = read_annotation(interface, text, annotation.result)
     return Submission(
         task_id,
         annotation.id,
         annotation.created_at,
         annotation.completed_by,
         annotation.lead_time,
-        document_from_annotation(interface, text, annotation.result),
+        document,
         counts,
         annotation.parent_prediction,
+        dict(left_out),
     )
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ..ports import Noted
 from .finish import start_training
 from .reconcile import RECONCILE
 from .tools import Tools
@@ -23,12 +22,9 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``noted``: of new annotations, the predictions that Label Studio noted with them."""
-
     action: str
     project_id: int
     task_ids: tuple[int, ...] = ()
-    noted: Noted = field(default_factory=dict)
 
 
 def receive(tools: Tools, event: Event) -> bool:
@@ -55,6 +51,5 @@ def _take(tools: Tools, event: Event) -> bool:
         return False
     if event.action == "TASKS_DELETED":
         store.forget_tasks(event.project_id, event.task_ids)
-    store.note(event.project_id, event.noted)
     store.mark_dirty(event.project_id, kind)
     return True

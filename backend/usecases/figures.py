@@ -155,9 +155,9 @@ class JobProgress:
 
 @dataclass(frozen=True, slots=True)
 class ProjectSummary:
-    """A connected project. ``state``: connected, reading, ranking, suggesting, ready, budget_used,
-    finishing, finished, capped or degraded; ``problem``: why; ``remedy``: what to do. ``next``: see
-    ``Advice``."""
+    """A connected project, or one whose connection is refused. ``state``: connected, no_tasks, no_texts,
+    reading, ranking, suggesting, ready, budget_used, finishing, finished, capped, degraded, disconnected
+    or refused; ``problem``: why; ``remedy``: what to do. ``next``: see ``Advice``."""
 
     id: int
     title: str
@@ -172,21 +172,13 @@ class ProjectSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedConnection:
-    """A project that Label Studio wanted to connect us to, last at ``at`` (since 1970), and why not."""
-
-    project_id: int
-    at: float
-    reason: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
 class ProjectReport:
     """Where a project stands. ``published``: tasks served now, as ``version``. ``answers``: of the model,
     read so far; ``unreadable``: those of them not (wholly) in the form asked for, and ``rejected``:
     mentions not shown, both by reason. ``scarce_labels``: those that fewer annotated tasks bear than
-    demonstrations are shown, with the number of such tasks. ``page``: the project's page for people."""
+    demonstrations are shown, with the number of such tasks. ``page``: the project's page for people.
+    ``unusable_tasks``: left out since they have no text that can be read. ``notices``: what else is left
+    out, and why."""
 
     id: int
     title: str
@@ -216,6 +208,7 @@ class ProjectReport:
     unusable_tasks: int
     unusable_reason: str
     scarce_labels: dict[str, int]
+    notices: list[str]
 
     @property
     def next(self) -> str:

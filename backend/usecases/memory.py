@@ -82,10 +82,14 @@ def noted_spending(hook: Webhook) -> Spending | None:
         noted = Spending(**found)
     except (TypeError, ValueError, RecursionError):
         return None
-    amounts = asdict(noted)
-    cost = amounts.pop("cost")
-    counted = all(type(amount) is int and 0 <= amount <= _MOST_NOTED for amount in amounts.values())
-    return noted if counted and isinstance(cost, int | float) and 0 <= cost <= _MOST_NOTED else None
+    kinds = {
+        name: (int, float) if isinstance(value, float) else (int,)
+        for name, value in asdict(Spending()).items()
+    }
+    usable = all(
+        type(amount) in kinds[name] and 0 <= amount <= _MOST_NOTED for name, amount in asdict(noted).items()
+    )
+    return noted if usable else None
 
 
 def recall_spending(tools: Tools, project_id: int) -> None:

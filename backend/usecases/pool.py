@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Literal
 
-from ..errors import LabelConfigError
 from ..labeling.label_config import LabelingInterface
 from ..ports import Project, Task
-from .texts import readable_text
+from .texts import keep_named, named_unusable, read_tasks, take_texts
 from .tools import Tools
 
 TASKS_AT_ONCE = 1000
+LONG_AGO = "1970-01-02T00:00:00Z"
 
 
 def update_texts(
@@ -48,6 +48,25 @@ def update_texts(
     return "all"
 
 
+def read_edited(tools: Tools, project: Project, interface: LabelingInterface) -> bool:
+    """Whether a task has another text than before: one call where no task was changed since the last look."""
+    store = tools.store
+    since = store.fact(project.id, "texts_seen") or LONG_AGO
+    tasks = [task for task in tools.label_studio.changed_tasks(project.id, since) if task.updated_at > since]
+    texts, unusable = read_tasks(tools, interface, tasks)
+    edited = take_texts(tools, project.id, texts, unusable)
+    _seen(tools, project.id, tasks)
+    return bool(edited)
+
+
+def _seen(tools: Tools, project_id: int, tasks: Iterable[Task]) -> None:
+    """Remember the newest change that has been read, by Label Studio's clock."""
+    seen = tools.store.fact(project_id, "texts_seen") or ""
+    newest = max((task.updated_at for task in tasks), default="")
+    if newest > seen:
+        tools.store.set_facts(project_id, texts_seen=newest)
+
+
 def _count(tools: Tools, project_id: int) -> int:
     return sum(tools.store.task_counts(project_id))
 
@@ -72,21 +91,18 @@ def _read_on(tools: Tools, project_id: int, interface: LabelingInterface) -> Non
         tools.tell(project_id, "reading tasks", before + done, before + total)
 
     for tasks in _batches(tools.label_studio.tasks(project_id, after=until, on_page=on_page)):
-        texts: dict[int, str] = {}
-        unusable: list[int] = []
-        for task in tasks:
-            try:
-                texts[task.id] = readable_text(tools, interface, task.data)
-            except LabelConfigError as error:
-                unusable.append(task.id)
-                store.set_facts(project_id, unusable_reason=str(error))
+        texts, unusable = read_tasks(tools, interface, tasks)
         last = tasks[-1].id
         span = known[bisect_right(known, until) : bisect_right(known, last)]
         store.forget_tasks(project_id, set(span) - {task.id for task in tasks})
-        store.add_texts(project_id, texts, unusable)
+        take_texts(tools, project_id, texts, unusable)
+        _seen(tools, project_id, tasks)
         store.set_facts(project_id, texts_until=last)
         until = last
     store.forget_tasks(project_id, known[bisect_right(known, until) :])
+    named = named_unusable(tools, project_id)
+    if gone := named.keys() - set(store.task_ids(project_id)):
+        keep_named(tools, project_id, {t: reason for t, reason in named.items() if t not in gone})
     store.set_facts(project_id, unusable_tasks=store.task_counts(project_id)[1])
 
 

@@ -94,7 +94,7 @@ class Preannotator:
         settings: ProjectSettings,
     ) -> None:
         self._tools = tools
-        self._interface = interface
+        self.interface = interface
         self._settings = settings
         self._labels = LabelSet(
             labels=interface.labels,
@@ -265,7 +265,7 @@ class Preannotator:
             problem=_problem(answers, found.tally),
             rejected=found.rejected,
             regions=result_from_spans(
-                self._interface, text, spans, scores=found.scores, relations=found.grounding.relations
+                self.interface, text, spans, scores=found.scores, relations=found.grounding.relations
             ),
             evidence=found.evidence,
             certainty=certainty(answers, found.scores),

@@ -32,6 +32,7 @@ from .places import (
     serving_order,
 )
 from .review import error_model, most_errors_first
+from .texts import is_withdrawn
 from .tools import Tools
 
 logger = logging.getLogger(__name__)
@@ -170,12 +171,14 @@ def _wanted_target(
         ahead = sorted(ready, key=lambda task_id: most_errors_first(suggestions[task_id], model))
     front = [t for t in ahead if t in suggestions or (t in board and _is_in_front(board[t]))]
     open_tasks = _open_tasks(tools, project_id)
+    wrong = {task_id for task_id, made in suggestions.items() if is_withdrawn(made)}
     target = Target(
         front={t: suggestions[t].result if t in suggestions else None for t in front},
         behind=[task_id for task_id in queue if task_id not in set(front)],
         aside={t: suggestions[t].result for t in aside if t in suggestions},
         staying=(done | open_tasks) - skipped,
-        fixed=open_tasks,
+        # What must not be shown is taken away in an open task too.
+        fixed=open_tasks - wrong,
     )
     return target, suggestions
 
@@ -225,7 +228,7 @@ def _nearest(tools: Tools, project_id: int, todo: Difference, board: Mapping[int
     renewed = [
         task_id
         for task_id, change in todo.changes.items()
-        if change.result is not None and board[task_id].digest != EMPTY
+        if change.result and board[task_id].digest != EMPTY
     ]
     later = set(renewed[noted_pace(tools, project_id).renewed_places :])
     if not later:

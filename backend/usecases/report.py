@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 
 from ..ports import ProgressNote, Spending
 from .connect import project_page, project_url
-from .figures import JobProgress, ProjectReport, ProjectSummary, RefusedConnection, SpendingReport
+from .figures import JobProgress, ProjectReport, ProjectSummary, SpendingReport
 from .insight import INSIGHT_JSON, Insight
 from .tools import Tools
 from .trouble import trouble
@@ -18,18 +19,9 @@ BUSY = ("connected", "reading", "ranking", "suggesting", "finishing")
 
 
 def summaries(tools: Tools) -> list[ProjectSummary]:
-    """Every connected project, in the order of their numbers."""
-    return [summary(tools, project_id) for project_id in tools.store.projects()]
-
-
-def refused_connections(tools: Tools) -> list[RefusedConnection]:
-    """Those of the last week, not mended since; ``url``: the project's connections in Label Studio."""
-    return [
-        RefusedConnection(
-            project_id, at, reason, f"{tools.label_studio_url}/projects/{project_id}/settings/ml"
-        )
-        for project_id, (at, reason) in tools.store.refused().items()
-    ]
+    """Every connected project, and those whose connection is refused, in the order of their numbers."""
+    numbers = {*tools.store.projects(), *tools.store.refusals()}
+    return [summary(tools, project_id) for project_id in sorted(numbers)]
 
 
 def summary(tools: Tools, project_id: int) -> ProjectSummary:
@@ -85,6 +77,7 @@ def report(tools: Tools, project_id: int) -> ProjectReport:
         unusable_tasks=int(facts.get("unusable_tasks", 0)),
         unusable_reason=facts.get("unusable_reason", ""),
         scarce_labels=insight.scarce_labels,
+        notices=json.loads(facts.get("notices", "[]")),
     )
 
 

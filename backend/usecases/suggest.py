@@ -14,6 +14,8 @@ from allabel_core.prompting import Prompt
 from ..logs import about
 from ..ports import Answer, ModelFailure, Suggestion
 from .calibration import present, stored_calibrations
+from .connect import DISCONNECTED
+from .label_changes import signature
 from .pace import front_size
 from .plan import asks_model
 from .preannotator import Preannotator, Question
@@ -42,6 +44,9 @@ def suggest(tools: Tools, project_id: int) -> None:
     """
     store = tools.store
     claimed = store.claim_wanted(project_id, tools.chunk)
+    if store.fact(project_id, "state") == DISCONNECTED:
+        store.no_longer_wanted(project_id, store.wanted(project_id))
+        return
     texts = store.some_texts(project_id, claimed)
     store.no_longer_wanted(project_id, set(claimed) - texts.keys())
     if not texts:
@@ -114,7 +119,13 @@ def _keep(
     min_confidence = store.settings(project_id).min_confidence
     tally: Counter[str] = Counter()
     cut = 0
+    if store.fact(project_id, "labels_served") not in (None, signature(preannotator.interface)):
+        # Asked for under labels that are not those of now: the next sync has it asked again.
+        answered = {}
+    now = store.some_texts(project_id, list(answered))
     for task_id, answers in answered.items():
+        if now.get(task_id) != texts[task_id]:
+            continue
         with about(task=task_id):
             reading = preannotator.read(task_id, texts[task_id], questions[task_id], answers)
         store.save_suggestions(project_id, [present(reading.suggestion, calibrations, min_confidence)])

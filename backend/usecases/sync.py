@@ -9,18 +9,20 @@ from collections.abc import Mapping, Sequence
 from redis.exceptions import RedisError
 
 from ..errors import LabelStudioError, LabelStudioNotFoundError, LabelStudioRejectedError
-from ..labeling.label_config import parse_label_config
 from ..logs import where
 from ..ports import Project, QueueEntry
 from .audit import budget_without, draw, with_audit
 from .connect import describe_progress, set_up
+from .connection import is_connected, must_ask, stop
 from .corpus import Corpus, read_annotations
 from .encoder import needs_embeddings
 from .events import KINDS as EVENT_KINDS
+from .identity import forget_another, stamp_of
 from .insight import look
+from .label_changes import current_interface, drop_foreign, note_losses
 from .pace import note_pace
 from .plan import model_doubts, plan_suggestions
-from .pool import update_texts
+from .pool import read_edited, update_texts
 from .publish import is_served, publish
 from .ranking import reading_budget
 from .remedies import note_problem
@@ -32,6 +34,12 @@ logger = logging.getLogger(__name__)
 
 CHECKS = {"project", "reconcile", "suggestions"}
 """Kinds of mark that say: look whether anything changed. Only if it did, the pool is ranked anew."""
+
+LOOKS = {"reconcile", "edited"}
+"""Kinds of mark that say: look for texts that were edited, which Label Studio tells nobody."""
+
+NEVER_ANSWERED = ("malformed", "truncated")
+"""Problems of suggestions for which there is no answer, though the model was asked."""
 
 LONGEST_WAIT = 60.0
 """Seconds between two tries while something is wrong."""
@@ -93,23 +101,31 @@ def _is_gone(tools: Tools, project_id: int) -> bool:
 
 def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     store = tools.store
+    if must_ask(tools, project_id, kinds) and not is_connected(tools, project_id):
+        stop(tools, project_id)
+        return
     project = tools.label_studio.project(project_id)
+    if forget_another(tools, project_id, stamp_of(project.created_at)):
+        logger.warning("project %d: another project has its number by now; it was forgotten", project_id)
+        return
     if kinds == {"project"} and _same_task(store.facts(project_id), project):
         return
     store.set_facts(project_id, title=project.title, overlap=project.overlap)
-    interface = parse_label_config(project.label_config)
+    interface = current_interface(tools, project)
+    drop_foreign(tools, project_id, interface)
     if "setup" in kinds:
         set_up(tools, project)
     if needs_embeddings(store.settings(project_id)):
         # Now rather than at the first demonstration, so that one learns early that they are not installed.
         tools.encoder.load()
     read = update_texts(tools, project, interface, new_tasks="new_tasks" in kinds)
+    edited = not read and bool(kinds & LOOKS) and read_edited(tools, project, interface)
     before = store.done(project_id)
     corpus = read_annotations(tools, project, interface, anew=read == "all")
     witness(tools, project_id, corpus)
     note_pace(tools, project_id, corpus.submissions)
     store.set_facts(project_id, label_config=project.label_config, instructions=project.instructions)
-    if kinds <= CHECKS and corpus.done == before and not read:
+    if kinds <= CHECKS and corpus.done == before and not read and not edited:
         queue = store.queue(project_id)
     else:
         queue = _rank(tools, project_id, corpus)
@@ -117,7 +133,9 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     publish(tools, project_id, project=project, verify=bool(kinds & {"reconcile", "setup"}))
     look(tools, project_id, interface, corpus, queue)
     state = queue_state(tools, project_id)
-    store.set_facts(project_id, state=state, problem="", skipped=len(corpus.skipped))
+    unanswered = _unanswered(tools, project_id, queue) if state == "finished" else 0
+    store.set_facts(project_id, state=state, problem="", skipped=len(corpus.skipped), unanswered=unanswered)
+    note_losses(tools, project_id, interface)
     describe_progress(tools, project, stored_insight(tools, project_id).advice)
 
 
@@ -173,9 +191,21 @@ def _found(tools: Tools, project_id: int, annotated: Sequence[int], audit: Seque
     return found
 
 
+def _unanswered(tools: Tools, project_id: int, queue: Sequence[QueueEntry]) -> int:
+    """Texts that the model was asked about and said nothing usable of, however often."""
+    made = tools.store.suggestions(project_id, [entry.task_id for entry in queue])
+    return sum(each.problem in NEVER_ANSWERED and not each.result for each in made.values())
+
+
 def queue_state(tools: Tools, project_id: int) -> str:
-    """ready, suggesting, budget_used, finishing, finished, or capped: the cap on spending is reached."""
+    """ready, suggesting, budget_used, finishing, finished, or capped: the cap on spending is reached.
+
+    no_tasks where there is none yet, no_texts where none of them has a text that can be read.
+    """
     store = tools.store
+    texts, unusable = store.task_counts(project_id)
+    if not texts:
+        return "no_texts" if unusable else "no_tasks"
     wanted = store.wanted_count(project_id) > 0
     if wanted and store.fact(project_id, "capped") == "1":
         return "capped"

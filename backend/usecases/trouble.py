@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from .connect import DISCONNECTED
 from .tools import Tools
 
 
@@ -16,6 +17,12 @@ class Trouble(NamedTuple):
     remedy: str
 
 
+_UNANSWERED_REMEDY = (
+    "All others are labelled. Annotate these in Label Studio, or set another model, restart the workers and "
+    "finish again."
+)
+
+
 def trouble(tools: Tools, project_id: int, facts: Mapping[str, str]) -> Trouble:
     """The most basic trouble first: the others may be mere consequences, or of before."""
     state = facts.get("state", "unknown")
@@ -24,13 +31,25 @@ def trouble(tools: Tools, project_id: int, facts: Mapping[str, str]) -> Trouble:
     if (policy := tools.store.eviction()).startswith("allkeys"):
         thrown = f"Redis throws away what it holds once it is full (maxmemory-policy {policy})."
         return Trouble("degraded", thrown, "Set Redis' maxmemory-policy to noeviction.")
+    if refused := tools.store.refusals().get(project_id):
+        known = tools.store.knows(project_id)
+        return Trouble(state if known else "refused", f"Connecting was refused: {refused}", _CONNECT_AGAIN)
+    if state == DISCONNECTED:
+        return Trouble(state, "", "")
     if not tools.store.workers_alive() and tools.store.has_work(project_id):
         return Trouble("degraded", "No worker is running, so nothing goes on.", "Start one: allabel worker")
     if problem := facts.get("problem"):
         return Trouble(state, problem, facts.get("remedy", ""))
     if problem := facts.get("model_problem"):
         return Trouble(state if state == "capped" else "degraded", problem, facts.get("model_remedy", ""))
+    if state == "finished" and (unanswered := int(facts.get("unanswered", 0))):
+        return Trouble(
+            "degraded", f"The model gave no usable answer for {unanswered} texts.", _UNANSWERED_REMEDY
+        )
     return Trouble(state, "", "")
+
+
+_CONNECT_AGAIN = "Correct it, then save the connection again in Label Studio: Settings, Model."
 
 
 def _redis_remedy(refusal: str) -> str:

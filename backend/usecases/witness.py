@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..ports import NewPrediction, Noted, Place, ShownSuggestion, Submission, Suggestion, Witness
+from ..ports import NewPrediction, Place, ShownSuggestion, Submission, Suggestion, Witness
 from .corpus import Corpus
 from .places import EMPTY
 from .tools import Tools
@@ -34,8 +34,10 @@ def witness(tools: Tools, project_id: int, corpus: Corpus) -> None:
         return
     recalled = {} if known else _recall_audit(tools, project_id)
     audited = set(store.audit(project_id))
-    seen, noted = _seen(tools, project_id, fresh), store.take_noted(project_id)
-    noted |= _recall_noted(tools, project_id, [e for e in fresh if e.task_id not in seen], noted)
+    seen = _seen(tools, project_id, fresh)
+    unseen = [each.task_id for each in fresh if each.task_id not in seen]
+    # Webhooks tell it as well, but whoever knows their secret could say anything.
+    noted = tools.label_studio.noted_predictions(project_id, unseen) if unseen else {}
     made = store.suggestions(project_id, [each.task_id for each in fresh])
     found = []
     for each in fresh:
@@ -86,12 +88,6 @@ def _is_of_another(annotated: Submission, place: Place | None, former: Collectio
 def _is_new(annotated: Submission, known: Mapping[int, Witness]) -> bool:
     before = known.get(annotated.task_id)
     return before is None or before.annotation_id != annotated.annotation_id
-
-
-def _recall_noted(tools: Tools, project_id: int, annotated: Sequence[Submission], noted: Noted) -> Noted:
-    """Webhooks bring what Label Studio noted; what they did not bring is asked for."""
-    missing = [each.task_id for each in annotated if each.annotation_id not in noted]
-    return tools.label_studio.noted_predictions(project_id, missing) if missing else {}
 
 
 def _assisted(annotated: Submission, shown: Suggestion | None, saw: list[dict[str, Any]] | None) -> Witness:

@@ -14,9 +14,10 @@ from backend.demo import screen as screen_module
 from backend.demo.embedded_model import EmbeddedModel
 from backend.demo.processes import ServiceError, silent
 from backend.demo.product import uses_own_endpoint
-from backend.demo.projects import DemoState, ensure_project, gold_by_task, label_config, read_data
+from backend.demo.projects import DemoState, ensure_project, gold_by_task, read_data
 from backend.demo.screen import Job, Screen
 from backend.errors import LabelStudioNotFoundError
+from backend.labeling.config_writing import label_config
 from backend.labeling.label_config import parse_label_config
 from backend.labeling.results import document_from_annotation
 from backend.ports import Task
@@ -36,6 +37,7 @@ class Client:
 
     def import_tasks(self, project_id, tasks):
         self.projects[project_id] += tasks
+        return list(range(len(tasks)))
 
     def tasks(self, project_id):
         return [Task(100 + i, task["data"]) for i, task in enumerate(self.projects[project_id])]
@@ -88,6 +90,30 @@ def test_own_data_gets_its_own_project_and_the_labels_of_its_gold(tmp_path):
     plain.write_text("one\n")
     assert read_data(plain).gold == {}
     assert "Person" in parse_label_config(read_data(plain).label_config).labels
+
+
+def test_annotations_of_own_data_are_imported_unless_the_autopilot_makes_them(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps({"text": "xyz", "spans": [[0, 1, "A"], [1, 2, "B"]]}) + '\n{"text": "uvw"}\n')
+    client, state = Client(), DemoState.load(tmp_path)
+    data = read_data(path)
+    assert ensure_project(client, state, data, silent) == (1, True)
+    assert [len(task.get("annotations", [])) for task in client.projects[1]] == [1, 0]
+    assert str(data.prepared) == "2 texts, 1 annotations with 2 regions on 1 of them"
+    flown = read_data(path, keep_annotations=False)
+    assert ensure_project(client, state, flown, silent) == (2, True)
+    assert all(task.keys() == {"data"} for task in client.projects[2])
+    assert flown.gold.keys() == {"xyz"}
+
+
+def test_labels_that_are_named_are_those_of_the_project_and_others_are_told(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps({"text": "xyz", "spans": [[0, 1, "A"], [1, 2, "B"]]}))
+    data = read_data(path, labels=["B", "C"])
+    assert parse_label_config(data.label_config).labels == ("B", "C")
+    assert [str(each) for each in data.prepared.left_out] == [
+        "1 regions with the label 'A', which the label config does not have (first: task 1)"
+    ]
 
 
 def test_label_names_are_escaped():

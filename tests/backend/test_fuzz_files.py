@@ -12,13 +12,31 @@ from hypothesis import strategies as st
 
 from allabel_core.errors import AllabelError
 from backend.importers import SUFFIXES, read_tasks
-from backend.simulate.reading import CONLL_SUFFIXES, read_dataset
+from backend.importing.conll import SUFFIXES as CONLL_SUFFIXES
+from backend.simulate.reading import read_dataset
 
 pytestmark = pytest.mark.slow
 slowly = settings(deadline=20_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 TASK_KEYS = ["data", "text", "annotations", "completions", "result", "value", "start", "end", "labels", "id"]
-FLAT_KEYS = ["tokens", "tags", "ner_tags", "spans", "entities", "label", "from_id", "to_id", "type", "a"]
+FLAT_KEYS = [
+    "answer",
+    "start_offset",
+    "annotation_id",
+    "relations",
+    "_input_hash",
+    "paragraphlabels",
+    "tokens",
+    "tags",
+    "ner_tags",
+    "spans",
+    "entities",
+    "label",
+    "from_id",
+    "to_id",
+    "type",
+    "a",
+]
 keys = st.sampled_from([*TASK_KEYS, *FLAT_KEYS])
 words = st.sampled_from(
     ["labels", "relation", "ann eats", "B-X", "I-X", "O", "", "\x00", "\ud800", "=1+1", "🍐 pear", "9" * 5000]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
 from backend.errors import LabelConfigError
 from backend.labeling.label_config import parse_label_config, task_text
+from steps import grows_linearly
 
 PLAIN = """
 <View>
@@ -170,3 +172,97 @@ def test_paragraphs_behind_an_address_are_json() -> None:
     assert task_text(interface, {"dialogue": "/data/x.json"}, fetch=lambda _: content) == "a\nb"
     with pytest.raises(LabelConfigError, match="not JSON"):
         task_text(interface, {"dialogue": "/data/x.json"}, fetch=lambda _: "a\nb")
+
+
+@pytest.mark.parametrize("labels", [("City ", " Person"), (" a  b ", "ä"), ("x", "x ")])
+def test_names_of_labels_are_kept_as_they_are_written(labels: tuple[str, ...]) -> None:
+    items = "".join(f'<Label value="{name}"/>' for name in labels)
+    config = text_config("$text").replace('<Label value="A"/>', items)
+    assert parse_label_config(config).labels == labels
+    aliases = "".join(f'<Label value="shown {name}" alias="{name}"/>' for name in labels)
+    config = text_config("$text").replace('<Label value="A"/>', aliases)
+    interface = parse_label_config(config)
+    assert interface.labels == labels
+    assert interface.shown == {f"shown {name}": name for name in labels}
+
+
+@pytest.mark.parametrize("key", ["技术描述", "body-text", "größe", "aé", "a..b", "a[x]", "a[٣]"])
+def test_a_column_that_the_page_cannot_show_is_refused(key: str) -> None:
+    with pytest.raises(LabelConfigError, match="cannot show") as caught:
+        parse_label_config(text_config(f"${key}"))
+    assert f"${key}" in str(caught.value)
+
+
+@pytest.mark.parametrize("inside", ["", '<Label value="Person"/>'])
+@pytest.mark.parametrize("kind", ["text", "paragraphs"])
+def test_labels_from_the_data_are_refused_also_beside_listed_ones(inside: str, kind: str) -> None:
+    config = {"text": text_config("$text"), "paragraphs": PARAGRAPHS}[kind]
+    config = config.replace('name="l"', 'name="l" value="$labels"').replace(
+        'name="who"', 'name="who" value="$labels"'
+    )
+    config = config.replace('<Label value="A"/>', inside).replace('<Label value="Person"/>', inside)
+    with pytest.raises(LabelConfigError, match="labels from the task's data"):
+        parse_label_config(config)
+
+
+def test_of_two_texts_the_first_is_served_and_the_other_named() -> None:
+    interface = parse_label_config(
+        """<View><Text name="title" value="$title"/><Text name="body" value="$body"/>
+        <Labels name="b" toName="body"><Label value="B"/></Labels>
+        <Labels name="t" toName="title"><Label value="T"/></Labels></View>"""
+    )
+    assert (interface.to_name, interface.labels, interface.unserved) == ("title", ("T",), ("body",))
+
+
+def _many_labels(number: int) -> str:
+    labels = "".join(f'<Label value="L{i}"/>' for i in range(number))
+    return text_config("$text").replace('<Label value="A"/>', labels)
+
+
+def _many_texts(number: int) -> str:
+    pairs = (
+        f'<Text name="t{i}" value="$t"/><Labels name="l{i}" toName="t{i}"><Label value="A"/></Labels>'
+        for i in range(number)
+    )
+    return f"<View>{''.join(pairs)}</View>"
+
+
+def _texts_without_labels(number: int) -> str:
+    return text_config("$text").replace("<View>", "<View>" + '<Text name="x" value="$x"/>' * number)
+
+
+def _controls_of_one_text(number: int) -> str:
+    return text_config("$text").replace(
+        "<View>", "<View>" + '<Labels name="m" toName="t"><Label value="B"/></Labels>' * number
+    )
+
+
+def _nested(number: int) -> str:
+    opened = '<Labels name="m" toName="t"><Label value="B"/>' * number
+    return text_config("$text").replace("<View>", f"<View>{opened}{'</Labels>' * number}")
+
+
+@pytest.mark.parametrize(
+    "config", [_many_labels, _many_texts, _texts_without_labels, _controls_of_one_text, _nested]
+)
+def test_large_configs_are_read_in_linear_time(config: Callable[[int], str]) -> None:
+    def make(size: int) -> Callable[[], object]:
+        content = config(size)
+        return lambda: parse_label_config(content)
+
+    assert grows_linearly(make)
+
+
+def test_the_size_of_a_text_is_looked_at_before_its_characters() -> None:
+    half_of_a_pair_at_the_end = "a" * 1_000_001 + "\ud800"
+    with pytest.raises(LabelConfigError, match="1,000,002 characters"):
+        task_text(parse_label_config(PLAIN), {"text": half_of_a_pair_at_the_end})
+    talk = [{"says": "a" * 999_999}, {"says": "b"}]
+    with pytest.raises(LabelConfigError, match="1,000,001 characters"):
+        task_text(parse_label_config(PARAGRAPHS), {"dialogue": talk})
+
+
+@pytest.mark.parametrize("says", [["a"], {"a": 1}])
+def test_a_paragraph_that_is_no_text_is_refused(says: object) -> None:
+    with pytest.raises(LabelConfigError, match="'says'"):
+        task_text(parse_label_config(PARAGRAPHS), {"dialogue": [{"says": says}]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -21,6 +22,8 @@ from backend.ports import NewPrediction
 KEY = "a-secret-legacy-token"
 PERSONAL = "a-secret.personal.token"
 BASE = "http://studio.example/ls"
+INNER = "http://127.0.0.1:8190"
+PUBLIC = "http://public.example/ls"
 
 
 class Studio:
@@ -223,6 +226,85 @@ def test_nothing_else_is_read_with_our_token(address: str) -> None:
     with pytest.raises(LabelStudioRejectedError, match="lies outside"):
         studio.http().text(address)
     assert studio.requests == []
+
+
+@pytest.mark.parametrize(
+    ("base", "public", "address", "asked"),
+    [
+        (INNER, PUBLIC, f"{PUBLIC}/data/local-files/?d=files/a.txt", "/data/local-files/?d=files/a.txt"),
+        (INNER, PUBLIC, "/ls/data/upload/1/a.txt", "/data/upload/1/a.txt"),
+        (INNER, PUBLIC, "/data/upload/1/a.txt", "/data/upload/1/a.txt"),
+        (INNER, PUBLIC, f"{INNER}/data/upload/1/a.txt", "/data/upload/1/a.txt"),
+        (INNER, PUBLIC, f"{PUBLIC.replace('http:', 'https:')}/data/upload/1/a.txt", "/data/upload/1/a.txt"),
+        (INNER, f"{PUBLIC}/", f"{PUBLIC.upper().replace('/LS', '/ls')}/data/a", "/data/a"),
+        (INNER, "http://p.example:80", "http://P.example/data/a", "/data/a"),
+        (
+            INNER,
+            "https://p.example",
+            "https://p.example/tasks/3/resolve/?fileuri=x",
+            "/tasks/3/resolve/?fileuri=x",
+        ),
+        (f"{INNER}/in", "http://p.example/out", "http://p.example/out/data/a", "/in/data/a"),
+        (f"{INNER}/in", "http://p.example/out", "/out/data/a", "/in/data/a"),
+        (f"{INNER}/in", "http://p.example/out", "/in/data/a", "/in/data/a"),
+    ],
+)
+def test_texts_are_read_where_label_studio_is_reached_from_here(
+    base: str, public: str, address: str, asked: str
+) -> None:
+    studio = Studio(httpx.Response(200, content=b"a"))
+    transport = httpx.MockTransport(studio.handle)
+    http = LabelStudioHttp(base, KEY, public_url=public, transport=transport)
+    assert http.text(address) == "a"
+    assert str(studio.requests[0].url) == INNER + asked
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://public.example/data/a",
+        "http://public.example/lsx/data/a",
+        "http://public.example:81/ls/data/a",
+        "http://public.example/ls/api/users/",
+        "http://public.example/ls/data/%252e%252e/api/users/",
+        "//evil.example/ls/data/a",
+        "ftp://public.example/ls/data/a",
+    ],
+)
+def test_what_is_beside_the_public_address_is_not_read(address: str) -> None:
+    studio = Studio()
+    transport = httpx.MockTransport(studio.handle)
+    with pytest.raises(LabelStudioRejectedError, match=r"lies outside .* and http://public\.example/ls"):
+        LabelStudioHttp(INNER, KEY, public_url=PUBLIC, transport=transport).text(address)
+    assert studio.requests == []
+
+
+@pytest.mark.parametrize("key", ["“abc”", "abc def", "abc\n", "ключ", "a\x00"])
+def test_a_key_that_cannot_be_sent_is_a_sentence(key: str) -> None:
+    studio = Studio()
+    http = LabelStudioHttp(BASE, key, transport=httpx.MockTransport(studio.handle))
+    with pytest.raises(LabelStudioUnauthorisedError, match="LABEL_STUDIO_API_KEY has a character") as caught:
+        http.call("GET", "api/x")
+    assert key not in str(caught.value)
+    assert studio.requests == []
+
+
+class Endless(httpx.SyncByteStream):
+    """A text without an end; ``given``: bytes that were taken of it."""
+
+    given = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            self.given += 65536
+            yield b"a" * 65536
+
+
+def test_of_a_text_that_is_too_long_no_more_is_taken_in_than_may_be_read() -> None:
+    body = Endless()
+    with pytest.raises(LabelStudioRejectedError, match="longer than 5,000,000 bytes"):
+        Studio(httpx.Response(200, stream=body)).http().text("/ls/data/a")
+    assert body.given < 5_200_000
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\xfa", b"a" * 5_000_001])

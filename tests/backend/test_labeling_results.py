@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 
 from allabel_core.types import Relation, Span, without_outer_space
 from backend.labeling.label_config import LabelingInterface, parse_label_config
-from backend.labeling.offsets import from_utf16, locate, to_utf16
-from backend.labeling.results import document_from_annotation, result_from_spans
+from backend.labeling.offsets import Offsets
+from backend.labeling.results import (
+    MALFORMED,
+    MISPLACED,
+    UNKNOWN_LABEL,
+    document_from_annotation,
+    read_annotation,
+    result_from_spans,
+)
+from steps import grows_linearly
 
 TEXT = parse_label_config(
     """<View><Relations><Relation value="of"/></Relations>
@@ -80,9 +88,24 @@ def test_offsets_in_utf16_units_are_found_by_their_words(text: str, data: st.Dat
     start = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(start + 1, len(text)))
     units = len(text[:start].encode("utf-16-le")) // 2, len(text[:end].encode("utf-16-le")) // 2
-    assert (to_utf16(text, start), to_utf16(text, end)) == units
-    assert (from_utf16(text, units[0]), from_utf16(text, units[1])) == (start, end)
-    assert locate(text, *units, text[start:end], utf16=True) == (start, end)
+    counts = Offsets(text)
+    assert (counts.to_utf16(start), counts.to_utf16(end)) == units
+    assert (counts.from_utf16(units[0]), counts.from_utf16(units[1])) == (start, end)
+    assert counts.locate(*units, text[start:end], utf16=True) == (start, end)
+
+
+@given(TEXTS)
+def test_offsets_where_a_line_break_of_two_characters_counts_as_one(text: str) -> None:
+    counts = Offsets(text)
+    starts = [i for i in range(len(text) + 1) if text[max(i - 1, 0) : i + 1] != "\r\n"]
+    for start, place in enumerate(starts[:-1]):
+        words = text[place:] or None
+        if words and "\r\n" in text[:place] and not text.startswith(words):
+            assert counts.locate(start, len(starts) - 1, words) in {
+                (place, len(text)),
+                (start, len(starts) - 1),
+                (counts.from_utf16(start), counts.from_utf16(len(starts) - 1)),
+            }
 
 
 def test_planted_spans_after_emoji_and_combining_marks() -> None:
@@ -126,6 +149,46 @@ def test_what_is_no_entity_of_ours_is_left_out(caplog: pytest.LogCaptureFixture)
     assert document.spans == (Span(0, 4, "A"),)
     assert "4 regions" in caplog.text
     assert "other words" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        5,
+        "labels",
+        {**region(0, 4, "salt"), "value": {"start": 0, "end": 4, "text": "salt", "labels": 5}},
+        {**region(0, 4, "salt"), "value": {"start": 0, "end": 4, "text": "salt", "labels": [{}]}},
+        {**region(0, 4, "salt"), "value": [1]},
+        {**region(0, 4, "salt"), "value": {"start": [], "end": {}, "labels": ["A"]}},
+        {**region(0, 4, "salt"), "value": {"start": float("inf"), "end": 4, "labels": ["A"]}},
+        {**region(0, 4, "salt"), "value": {"start": 0, "end": 4, "text": 7, "labels": ["A"]}},
+    ],
+)
+def test_one_malformed_region_is_left_out_by_reason_and_the_others_stay(broken: Any) -> None:
+    document, left_out = read_annotation(TEXT, "salt", [broken, region(0, 4, "salt", id=[])])
+    assert document.spans == (Span(0, 4, "A"),)
+    assert left_out == {MALFORMED: 1}
+
+
+@pytest.mark.parametrize("result", [None, 5, "words", {"a": 1}])
+def test_an_annotation_that_is_no_list_says_nothing(result: Any) -> None:
+    assert read_annotation(TEXT, "salt", result).document.spans == ()
+
+
+def test_regions_left_out_are_counted_by_reason() -> None:
+    result = [region(0, 4, "salt", label="Gone"), region(0, 4, "sand"), region(0, 4, "salt")]
+    document, left_out = read_annotation(TEXT, "salt", result)
+    assert document.spans == (Span(0, 4, "A"),)
+    assert left_out == {UNKNOWN_LABEL.format("Gone"): 1, MISPLACED: 1}
+
+
+def test_relations_of_any_shape_break_nothing() -> None:
+    links = [
+        {"type": "relation", "from_id": "0-1", "to_id": "2-3", "labels": 5},
+        {"type": "relation", "from_id": [], "to_id": {}, "labels": [[]]},
+    ]
+    document = document_from_annotation(TEXT, "a b", [region(0, 1, "a"), region(2, 3, "b"), *links])
+    assert document.relations == (Relation(0, 1, ""),)
 
 
 def test_a_region_with_two_labels_is_two_spans_and_shown_names_are_translated() -> None:
@@ -180,6 +243,31 @@ def test_regions_of_paragraphs(item: dict[str, Any], spans: tuple[Span, ...]) ->
     assert document_from_annotation(TALK, "😀 Ann\nBob", [item]).spans == spans
 
 
+@pytest.mark.parametrize(
+    ("line", "offsets", "words", "marked"),
+    [
+        ("see  Paris zulu", (5, 10), "aris ", "Paris"),
+        ("   Bob came", (3, 6), "cam", "Bob"),
+        ("   Bob", (3, 6), "", "Bob"),
+        ("New  \tYork is", (0, 9), "New York", "New  \tYor"),
+        ("New  York is", (0, 9), "New York", "New  York"),
+        ("one\r two  Paris", (10, 15), "Paris", "Paris"),
+        ("one \u00a0Paris", (5, 10), "Paris", "Paris"),
+    ],
+)
+def test_in_paragraphs_offsets_decide_where_the_page_collapses_white_space(
+    line: str, offsets: tuple[int, int], words: str, marked: str
+) -> None:
+    item = paragraph_region("1", "1", offsets, text=words)
+    (span,) = document_from_annotation(TALK, f"before\n{line}\nafter", [item]).spans
+    assert line[span.start - 7 : span.end - 7] == marked
+
+
+def test_words_of_another_paragraph_are_still_left_out() -> None:
+    item = paragraph_region("0", "0", (0, 5), text="Paris")
+    assert read_annotation(TALK, "Berlin\nParis", [item]).left_out == {MISPLACED: 1}
+
+
 def test_a_region_of_paragraphs_counts_utf16_units_from_its_paragraph() -> None:
     (item,) = result_from_spans(TALK, "Hi\n😀 Ann", [Span(5, 8, "B")])
     assert item["type"] == "paragraphlabels"
@@ -198,3 +286,19 @@ def test_a_region_of_paragraphs_counts_utf16_units_from_its_paragraph() -> None:
 def test_spans_that_do_not_fit_are_an_error_of_the_caller(interface: LabelingInterface, span: Span) -> None:
     with pytest.raises(ValueError, match="span 0"):
         result_from_spans(interface, "salt", [span])
+
+
+@pytest.mark.parametrize("interface", [TEXT, TALK])
+def test_regions_are_placed_in_linear_time(interface: LabelingInterface) -> None:
+    def make(size: int) -> Any:
+        text = "😀 salt\r\n" * size
+        spans = [Span(i * 8 + 2, i * 8 + 6, "A") for i in range(size)]
+        items = result_from_spans(interface, text, spans)
+
+        def work() -> None:
+            assert len(document_from_annotation(interface, text, items).spans) == size
+            result_from_spans(interface, text, spans)
+
+        return work
+
+    assert grows_linearly(make)

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from backend.adapters.store import Store
 from backend.app import create_app
-from backend.contract import MAX_CONFIG_CHARACTERS, MAX_TASKS
+from backend.contract import MAX_CONFIG_CHARACTERS
 from backend.labeling.label_config import MAX_TEXT_CHARACTERS
 from backend.limits import MAX_BODY_BYTES, MAX_JSON_DEPTH, MAX_JSON_PARTS, RequestLimits
 from backend.settings import read_settings
@@ -135,18 +135,13 @@ def test_an_unclosed_word_is_no_json_however_long(client: TestClient, unclosed: 
     assert "not JSON" in answer or "parts" in answer
 
 
-def test_only_so_many_tasks_at_once(client: TestClient) -> None:
-    tasks = [{"id": number, "data": {}} for number in range(1, MAX_TASKS + 2)]
-    said = refusal(client, "/predict", 422, json={"project": 1, "tasks": tasks})
-    assert "tasks" in said
-    assert f"at most {MAX_TASKS}" in said
-
-
-def test_a_text_may_be_only_so_long(client: TestClient) -> None:
-    task = {"id": 1, "data": {"text": "a" * (MAX_TEXT_CHARACTERS + 1)}}
-    said = refusal(client, "/predict", 422, json={"project": 1, "tasks": [task]})
-    assert "tasks.0.data" in said
-    assert "at most 1,000,000" in said
+def test_a_batch_is_answered_task_by_task_however_many_there_are(client: TestClient) -> None:
+    tasks: list[dict[str, object]] = [{"id": number, "data": {"text": "a"}} for number in range(1, 1102)]
+    tasks[7]["data"] = {"text": "a" * (MAX_TEXT_CHARACTERS + 1)}
+    tasks[8]["data"] = {}
+    answer = client.post("/predict", json={"project": 1, "tasks": tasks, "label_config": LABEL_CONFIG})
+    assert answer.status_code == 200
+    assert [each["result"] for each in answer.json()["results"]] == [[]] * len(tasks)
 
 
 def test_a_label_config_may_be_only_so_long(client: TestClient) -> None:

@@ -295,3 +295,57 @@ def test_logs_hold_no_text_and_no_key(server: ScriptedLlm, caplog: pytest.LogCap
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("backend")]
     assert ours
     assert not [line for line in ours if TEXT in line or KEY in line]
+
+
+# What may have been charged for
+
+
+def test_every_call_that_was_sent_and_never_answered_counts_by_estimate(server: ScriptedLlm) -> None:
+    model = warm(server, timeout_seconds=0.3, max_retries=4)
+    server.faults.extend([Reaction(body=b" " * 100, ending="hang"), Reaction(body=b"x" * 200, ending="cut")])
+    assert isinstance(ask(model), Answer)
+    spent = model.spending(1)
+    assert (spent.calls, spent.unanswered) == (len(server.requests), 2) == (3, 2)
+    assert spent.completion_tokens > 2 * prompt().max_answer_tokens
+    assert isinstance(ask(model), Answer)
+    assert model.spending(1) == spent
+
+
+def test_a_call_that_found_nobody_or_was_refused_does_not(server: ScriptedLlm) -> None:
+    store = MemoryKeyValue()
+    model = warm(server, store, max_retries=0)
+    server.faults.append(error(500, "down"))
+    failure(model)
+    server.stop()
+    failure(model)
+    assert model.spending(1).calls == 0
+
+
+def test_a_cap_holds_though_nothing_is_ever_answered(server: ScriptedLlm) -> None:
+    model = warm(server, timeout_seconds=0.2, max_retries=0, max_tokens=5000, breaker_failures=100)
+    server.faults.extend([Reaction(ending="hang")] * 100)
+    kinds = [failure(model).kind for _ in range(40)]
+    assert kinds[0] == "timeout"
+    assert kinds[-1] == "budget"
+    spent = model.spending(1)
+    assert spent.prompt_tokens + spent.completion_tokens <= 5000
+    assert spent.unanswered == len(server.requests)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": 10**30, "completion_tokens": 10},
+        {"prompt_tokens": 2**62, "completion_tokens": 2**62},
+        {"prompt_tokens": True, "completion_tokens": False},
+        {"prompt_tokens": 90, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 10**6}},
+    ],
+)
+def test_usage_that_cannot_be_is_not_believed(server: ScriptedLlm, usage: dict[str, Any]) -> None:
+    model = warm(server)
+    server.faults.append(reply("fine", usage=usage))
+    assert isinstance(ask(model), Answer)
+    spent = model.spending(1)
+    assert 50 < spent.prompt_tokens < 1000
+    assert 0 < spent.completion_tokens <= 10
+    assert spent.cached_tokens <= spent.prompt_tokens

@@ -19,9 +19,18 @@ SECRETS = {
     "BASIC_AUTH_USER": "ann",
     "BASIC_AUTH_PASS": 'pa"ss wörd',
     "WEBHOOK_SECRET": "webhook-secret",
+    "OPENAI_BASE_URL": "http://ann:pass-of-the-model@host/v1",
     "REDIS_URL": "redis://:p%40ss@localhost:6379/0",
 }
-HIDDEN = ("label-studio-token", "sk-Ä-model-key", 'pa"ss wörd', "webhook-secret", "p%40ss", "p@ss")
+HIDDEN = (
+    "label-studio-token",
+    "sk-Ä-model-key",
+    'pa"ss wörd',
+    "webhook-secret",
+    "p%40ss",
+    "p@ss",
+    "pass-of-the-model",
+)
 
 
 @pytest.fixture

@@ -178,3 +178,5 @@ def test_only_so_many_unknown_tasks_are_looked_up(
     assert len(predict(tools, PROJECT, unknown, label_config=LABEL_CONFIG)) == 100
     assert label_studio.calls.count("task") - calls == predict_module.READ_AT_ONCE
     assert "new_tasks" in store.dirty(PROJECT)[0]
+    # The next publication would ask Label Studio about each.
+    assert store.answered(PROJECT) == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fastapi.testclient import TestClient
 from projects import (
     FRUITS,
     PROJECT,
@@ -19,15 +20,18 @@ from projects import (
 from allabel_core import select
 from allabel_core.metrics import score_entities
 from backend.adapters.store import Store
+from backend.app import create_app
 from backend.labeling.label_config import parse_label_config
 from backend.labeling.results import document_from_annotation
 from backend.ports import ModelFailure
+from backend.settings import read_settings
 from backend.usecases.connect import register
 from backend.usecases.consistency import inconsistencies, unmarked_elsewhere
 from backend.usecases.events import Event, receive
 from backend.usecases.explain import explain_queue, explain_task
 from backend.usecases.figures import StageProgress
 from backend.usecases.finish import finish
+from backend.usecases.memory import SECRET_HEADER
 from backend.usecases.predict import predict
 from backend.usecases.report import report
 from backend.usecases.review import review_list
@@ -166,7 +170,6 @@ def test_where_it_is_not_known_what_was_shown_what_label_studio_noted_counts(
     first = next(t for t in label_studio.served() if label_studio.shown(t))
     text = TASKS[first]["text"]
     label_studio.annotate(first, gold(label_studio, text, *right(first)))
-    store.note(PROJECT, {1: gold(label_studio, text, *right(first))})
     receive(tools, Event("ANNOTATION_CREATED", PROJECT))
     settle(tools)
     assisted = report(tools, PROJECT).quality.assisted
@@ -306,3 +309,31 @@ def test_what_the_model_left_unmarked_is_offered_once_it_has_labelled_the_rest(
     found = {each.words: each for each in unmarked_elsewhere(tools, PROJECT, 100)}
     assert found["apple"].label == "Fruit"
     assert found["apple"].texts > 3
+
+
+def test_who_knows_the_webhook_s_secret_cannot_change_figures(
+    tools: Tools, store: Store, label_studio: AnyLabelStudio
+) -> None:
+    done = annotate(tools, label_studio, 12)
+    outside = next(t for t in TASKS if t not in label_studio.served() and t not in done)
+    label_studio.annotate(outside, gold(label_studio, TASKS[outside]["text"], *right(outside)))
+    number = label_studio.annotations[outside][-1].id
+    settings = read_settings({})
+    with TestClient(create_app(settings, tools), base_url="http://localhost:9090") as client:
+
+        def forge(action: str, **more: object) -> None:
+            event = {"action": action, "project": {"id": PROJECT}, **more}
+            assert client.post("/webhook", json=event, headers={SECRET_HEADER: "secret"}).status_code == 202
+
+        forge("ANNOTATION_CREATED", annotation={"id": 0})
+        settle(tools)
+        before = report(tools, PROJECT).quality
+        forged = gold(label_studio, TASKS[outside]["text"], *right(outside))
+        for each in (number, *range(1, 13)):
+            forge("ANNOTATION_CREATED", annotation={"id": each, "prediction": {"result": forged}})
+        forge("ANNOTATIONS_DELETED", annotations=[{"id": 1}])
+        settle(tools)
+        assert report(tools, PROJECT).quality == before
+        forge("TASKS_DELETED", tasks=[{"id": task_id} for task_id in (done[0], done[5], outside)])
+        settle(tools)
+        assert report(tools, PROJECT).quality == before

@@ -76,6 +76,14 @@ def test_secrets_are_in_no_repr_and_no_error(name: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["LABEL_STUDIO_URL", "LABEL_STUDIO_PUBLIC_URL", "BACKEND_URL", "PUBLIC_URL"])
+@pytest.mark.parametrize("address", ["http://ann:s3cret@host:80", "https://ann@host", "http://:s3cret@host"])
+def test_addresses_that_are_shown_hold_no_password(name: str, address: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}: .*no user name or password") as caught:
+        read_settings({name: address})
+    assert "s3cret" not in str(caught.value)
+
+
 def test_the_example_lists_every_setting_with_its_default() -> None:
     given = example()
     assert given.keys() >= SETTINGS

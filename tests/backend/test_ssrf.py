@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import backend.usecases.predict
 from backend.adapters.label_studio import LabelStudioClient
-from backend.adapters.label_studio_http import TEXT_PATHS, LabelStudioHttp
+from backend.adapters.label_studio_addresses import TEXT_PATHS
+from backend.adapters.label_studio_http import LabelStudioHttp
 from backend.adapters.store import Store
 from backend.app import create_app
 from backend.errors import LabelStudioError
@@ -27,6 +28,7 @@ from fakes import LABEL_CONFIG, FakeLabelStudio, ScriptedModel, make_tools
 TOKEN = "the-token-of-label-studio"
 BY_ADDRESS = LABEL_CONFIG.replace('value="$text"', 'value="$text" valueType="url"')
 STUDIO = "http://studio.example:8080"
+PUBLIC = "https://public.example/ls"
 
 PRINTABLE = [
     *("http://", "https://", "//", "/", "\\", "@", "studio.example:8080", "studio.example", "evil.example"),
@@ -38,15 +40,21 @@ addresses = st.lists(parts | st.text(max_size=3), max_size=9).map("".join)
 
 
 @settings(deadline=None)
-@given(start=st.sampled_from(["", "/data/", f"{STUDIO}/data/"]), rest=addresses)
-def test_whatever_the_address_only_contents_of_label_studio_are_read(start: str, rest: str) -> None:
+@given(
+    start=st.sampled_from(["", "/data/", f"{STUDIO}/data/", f"{PUBLIC}/data/", "/ls/data/"]),
+    rest=addresses,
+    public=st.sampled_from(["", PUBLIC]),
+)
+def test_whatever_the_address_only_contents_of_label_studio_are_read(
+    start: str, rest: str, public: str
+) -> None:
     asked: list[httpx.URL] = []
 
     def note(request: httpx.Request) -> httpx.Response:
         asked.append(request.url)
         return httpx.Response(200, text="a text")
 
-    http = LabelStudioHttp(STUDIO, TOKEN, transport=httpx.MockTransport(note))
+    http = LabelStudioHttp(STUDIO, TOKEN, public_url=public, transport=httpx.MockTransport(note))
     with suppress(LabelStudioError):
         http.text(start + rest)
     for url in asked:

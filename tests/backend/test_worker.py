@@ -107,14 +107,16 @@ def test_while_there_is_more_to_suggest_than_one_job_does_the_next_one_waits(
 
 
 def test_every_known_project_is_compared_with_label_studio_now_and_then(tools: Tools, store: Store) -> None:
-    store.add_project(PROJECT)
+    queued = Queue(worker_module.RANK_QUEUE, connection=store.redis, serializer=JSONSerializer)
     hasty = Ticker(tools, reconcile_seconds=0.2)
     hasty.tick()
     hasty.tick()
-    assert store.dirty(PROJECT) == ({"reconcile"}, 1)
+    assert [job.description for job in queued.jobs] == ["reconcile 0"]
+    queued.empty()
+    store.release("reconcile-queued:0")
     time.sleep(0.25)
     hasty.tick()
-    assert store.dirty(PROJECT)[1] == 2
+    assert [job.description for job in queued.jobs] == ["reconcile 0"]
 
 
 def test_a_worker_runs_the_job_and_the_queue_is_there(

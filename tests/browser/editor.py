@@ -26,11 +26,25 @@ WHERE_TO_DRAW = """() => {
 }"""
 
 
-def logged_in(browser: Browser, label_studio: LabelStudioServer) -> Page:
-    """A page of a context of its own; close ``page.context`` in the end."""
+READY = """([id, hasPredictions]) => {
+  const { task, annotationStore, isLoading } = window.Htx ?? {};
+  const annotation = annotationStore?.selected;
+  if (task?.id !== id || !annotation || isLoading) return false;
+  return annotation.parent_prediction || annotation.draftId || annotation.pk || !hasPredictions;
+}"""
+
+PATIENCE = 120_000
+"""Milliseconds: a busy machine takes long over a page of Label Studio."""
+
+
+def logged_in(
+    browser: Browser, label_studio: LabelStudioServer, login: tuple[str, str] | None = None
+) -> Page:
+    """A page of a context of its own, which is to be closed in the end; of the first user, unless told."""
     context = browser.new_context(base_url=label_studio.base_url, viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
-    user, password = label_studio.login
+    user, password = login or label_studio.login
     page.goto("/user/login/")
     page.fill("input[name=email]", user)
     page.fill("input[name=password]", password)
@@ -39,24 +53,36 @@ def logged_in(browser: Browser, label_studio: LabelStudioServer) -> Page:
     return page
 
 
-def label_all_tasks(page: Page, project_id: int) -> int:
+def label_all_tasks(page: Page, project_id: int) -> dict[str, Any]:
     """Press the button; the task that is served."""
     page.goto(f"/projects/{project_id}/data")
-    with page.expect_response(lambda answer: "id=next_task" in answer.url) as served:
+    with page.expect_response(_serves_a_task) as served:
         page.get_by_text("Label All Tasks").first.click()
-    page.get_by_label("Submit current annotation").wait_for()
-    return int(served.value.json()["id"])
+    return shows(page, served.value)
+
+
+def label_as_displayed(page: Page, project_id: int) -> dict[str, Any]:
+    """What a link with ``labeling=1`` opens in a browser that has not labelled before; the task served."""
+    with page.expect_response(_serves_a_task) as served:
+        page.goto(f"/projects/{project_id}/data?labeling=1")
+    task = shows(page, served.value)
+    assert task["queue"] == "Data manager queue"
+    return task
 
 
 def open_task(page: Page, project_id: int, task_id: int) -> None:
     """In the Data Manager's Quick View."""
-    page.goto(f"/projects/{project_id}/data?task={task_id}")
-    page.wait_for_selector("text=Submit")
+    with page.expect_response(lambda answer: f"/api/tasks/{task_id}?" in answer.url) as opened:
+        page.goto(f"/projects/{project_id}/data?task={task_id}")
+    shows(page, opened.value)
 
 
-def open_annotated_task(page: Page, project_id: int, task_id: int) -> None:
-    page.goto(f"/projects/{project_id}/data?task={task_id}")
-    page.wait_for_selector("button:has-text('Update')")
+def shows(page: Page, answer: Response) -> dict[str, Any]:
+    """Wait until the editor shows the task of the answer."""
+    assert answer.ok, answer.text()
+    task: dict[str, Any] = answer.json()
+    page.wait_for_function(READY, arg=[task["id"], bool(task["predictions"])])
+    return task
 
 
 def highlights(page: Page) -> list[str]:
@@ -128,3 +154,7 @@ def press_update(page: Page) -> Response:
 
 def _saves_annotation(answer: Response) -> bool:
     return "/annotations" in answer.url and answer.request.method == "POST"
+
+
+def _serves_a_task(answer: Response) -> bool:
+    return "id=next_task" in answer.url

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,25 +15,28 @@ from editor import (
     draw,
     draw_until_saved_as_draft,
     label_all_tasks,
-    open_annotated_task,
+    label_as_displayed,
+    logged_in,
     open_task,
     press_skip,
     press_submit,
     press_update,
     shown,
+    shows,
 )
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from backend.adapters.label_studio_person import OpenPage
 from backend.demo.sample import LABEL_CONFIG
-from stack import SAMPLES, Stack, beside, nearly_gold
+from stack import PASSWORD, SAMPLES, Stack, beside, nearly_gold
 
 TEXTS = [document for document in SAMPLES if len(document.spans) >= 3]
 PUBLICATIONS = 3
 PACES = os.environ.get("ALLABEL_TEST_PACE", "5x3")
 """Texts x seconds, several separated by commas."""
 
-edited = pytest.mark.parametrize("edit", [False, True], ids=["unedited", "edited"])
+IN_THE_STREAM = ("submit unedited", "submit edited", "skip unedited", "skip edited", "draft", "as displayed")
+IN_QUICK_VIEW = ("view unedited", "view edited", "view far unedited", "view far edited")
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +45,53 @@ def quick(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         yield running
 
 
-@pytest.fixture
-def project(quick: Stack, request: pytest.FixtureRequest) -> Iterator[int]:
-    """Connected, with a queue of suggestions."""
-    project_id = connected(quick, request.node.name)
-    yield project_id
-    quick.raw("DELETE", f"api/projects/{project_id}/")
+@dataclass(frozen=True)
+class Open:
+    """A page as it was when it was opened; ``draft``: the word drawn then and saved as a draft."""
+
+    page: Page
+    task_id: int
+    prediction: int | None
+    seen: list[dict[str, Any]]
+    draft: str = ""
+
+
+@pytest.fixture(scope="module")
+def project(quick: Stack) -> int:
+    return connected(quick, "Staying open", window=12, budget="35")
+
+
+@pytest.fixture(scope="module")
+def pages(browser: Browser, quick: Stack, project: int) -> Iterator[dict[str, Open]]:
+    """Pages of several people, all opened before the product has published three times."""
+    opened: dict[str, Open] = {}
+    for name in IN_THE_STREAM:
+        person = name.replace(" ", "-")
+        quick.colleague(person).close()
+        page = logged_in(browser, quick.label_studio, (f"{person}@example.com", PASSWORD))
+        task = (label_as_displayed if name == "as displayed" else label_all_tasks)(page, project)
+        prediction, seen = shown(page)
+        word = draw_until_saved_as_draft(page) if name == "draft" else ""
+        opened[name] = Open(page, task["id"], prediction, seen, word)
+    page = logged_in(browser, quick.label_studio)
+    queue = quick.queue(project)
+    for name, place in zip(IN_QUICK_VIEW, (8, 9, 30, 31), strict=True):
+        page = page.context.new_page()
+        open_task(page, project, queue[place])
+        opened[name] = Open(page, queue[place], *shown(page))
+    opened["update"] = open_what_was_just_annotated(quick, page.context.new_page(), project, queue[10])
+    others_annotate(quick, project, *(each.task_id for each in opened.values()))
+    yield opened
+    for each in opened.values():
+        each.page.close()
+
+
+def open_what_was_just_annotated(quick: Stack, page: Page, project_id: int, task_id: int) -> Open:
+    open_task(page, project_id, task_id)
+    prediction, seen = shown(page)
+    assert press_submit(page).status == 201
+    open_task(page, project_id, task_id)
+    return Open(page, task_id, prediction, seen)
 
 
 def connected(quick: Stack, title: str, texts: int = 40, **settings: Any) -> int:
@@ -83,8 +128,8 @@ def published(quick: Stack, project_id: int) -> dict[int, tuple[Any, ...]]:
     }
 
 
-def annotation(quick: Stack, answer: Any) -> dict[str, Any]:
-    found: dict[str, Any] = quick.raw("GET", f"api/annotations/{answer.json()['id']}/")
+def annotation(quick: Stack, number: int) -> dict[str, Any]:
+    found: dict[str, Any] = quick.raw("GET", f"api/annotations/{number}/")
     return found
 
 
@@ -92,119 +137,85 @@ def values(regions: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return sorted((r["value"]["start"], r["value"]["end"], *r["value"]["labels"]) for r in regions)
 
 
-def assert_noted_is_what_was_seen(
-    quick: Stack, stored: dict[str, Any], prediction: int | None, seen: list[dict[str, Any]]
-) -> None:
-    assert stored["parent_prediction"] == prediction
-    kept = quick.raw("GET", f"api/predictions/{prediction}/")
-    assert values(kept["result"]) == values(seen)
-
-
-@edited
-def test_submit_saves(page: Page, quick: Stack, project: int, edit: bool) -> None:
-    task_id = label_all_tasks(page, project)
-    prediction, seen = shown(page)
-    assert seen
-    others_annotate(quick, project, task_id)
-    if edit:
-        draw(page)
-    _, done = shown(page)
-    answer = press_submit(page)
+def submitted(quick: Stack, opened: Open, *, edit: bool) -> dict[str, Any]:
+    """The annotation as it is stored."""
+    word = draw(opened.page) if edit else ""
+    _, done = shown(opened.page)
+    answer = press_submit(opened.page)
     assert answer.status == 201, answer.text()
-    stored = annotation(quick, answer)
-    assert stored["task"] == task_id
+    stored = annotation(quick, answer.json()["id"])
+    assert stored["task"] == opened.task_id
     assert values(stored["result"]) == values(done)
-    assert len(done) == len(seen) + edit
-    assert_noted_is_what_was_seen(quick, stored, prediction, seen)
+    assert not word or word in {region["value"]["text"] for region in stored["result"]}
+    return stored
 
 
-@edited
-def test_skip_saves(page: Page, quick: Stack, project: int, edit: bool) -> None:
-    task_id = label_all_tasks(page, project)
-    prediction, seen = shown(page)
-    others_annotate(quick, project, task_id)
-    if edit:
-        draw(page)
-    answer = press_skip(page)
+def assert_noted_is_what_was_seen(quick: Stack, stored: dict[str, Any], opened: Open) -> None:
+    """Nobody else has this task, so nothing in it was to change."""
+    assert opened.prediction is not None
+    assert stored["parent_prediction"] == opened.prediction
+    kept = quick.raw("GET", f"api/predictions/{opened.prediction}/")
+    assert values(kept["result"]) == values(opened.seen)
+
+
+@pytest.mark.parametrize("name", ["submit unedited", "submit edited"])
+def test_submit_saves(quick: Stack, pages: dict[str, Open], name: str) -> None:
+    stored = submitted(quick, pages[name], edit="unedited" not in name)
+    assert_noted_is_what_was_seen(quick, stored, pages[name])
+
+
+@pytest.mark.parametrize("name", ["skip unedited", "skip edited"])
+def test_skip_saves(quick: Stack, pages: dict[str, Open], name: str) -> None:
+    opened = pages[name]
+    if "unedited" not in name:
+        draw(opened.page)
+    answer = press_skip(opened.page)
     assert answer.status == 201, answer.text()
-    stored = annotation(quick, answer)
-    assert (stored["task"], stored["was_cancelled"]) == (task_id, True)
-    assert_noted_is_what_was_seen(quick, stored, prediction, seen)
+    stored = annotation(quick, answer.json()["id"])
+    assert (stored["task"], stored["was_cancelled"]) == (opened.task_id, True)
+    assert_noted_is_what_was_seen(quick, stored, opened)
 
 
-def test_update_saves(page: Page, quick: Stack, project: int) -> None:
-    """Of an annotation made from a suggestion, in a page that was open meanwhile."""
-    task_id = label_all_tasks(page, project)
-    prediction, _ = shown(page)
-    made = press_submit(page)
-    assert made.status == 201, made.text()
-    quick.settle(project)
-    open_annotated_task(page, project, task_id)
-    others_annotate(quick, project, task_id)
-    draw(page)
-    _, done = shown(page)
-    answer = press_update(page)
+def test_update_saves(quick: Stack, pages: dict[str, Open]) -> None:
+    opened = pages["update"]
+    draw(opened.page)
+    _, done = shown(opened.page)
+    answer = press_update(opened.page)
     assert answer.status == 200, answer.text()
-    stored = annotation(quick, made)
+    stored = annotation(quick, answer.json()["id"])
     assert values(stored["result"]) == values(done)
-    assert stored["parent_prediction"] == prediction
+    assert stored["parent_prediction"] == opened.prediction
 
 
-def test_a_draft_is_saved_returned_to_and_submitted(page: Page, quick: Stack, project: int) -> None:
-    task_id = label_all_tasks(page, project)
-    first = draw_until_saved_as_draft(page)
-    others_annotate(quick, project, task_id)
+def test_a_draft_is_saved_returned_to_and_submitted(
+    quick: Stack, project: int, pages: dict[str, Open]
+) -> None:
+    opened = pages["draft"]
+    page = opened.page
     second = draw_until_saved_as_draft(page)
-    others_annotate(quick, project, task_id)
-    assert label_all_tasks(page, project) == task_id, "an opened task comes back"
+    assert label_all_tasks(page, project)["id"] == opened.task_id, "an opened task comes back"
     page.wait_for_function("() => window.Htx.annotationStore.selected.regions.length > 1")
     _, returned = shown(page)
-    assert {first, second} <= {region["value"]["text"] for region in returned}
-    others_annotate(quick, project, task_id)
+    assert {opened.draft, second} <= {region["value"]["text"] for region in returned}
     answer = press_submit(page)
     assert answer.status == 201, answer.text()
-    assert values(annotation(quick, answer)["result"]) == values(returned)
-    assert quick.raw("GET", f"api/tasks/{task_id}/drafts") == []
+    assert values(annotation(quick, answer.json()["id"])["result"]) == values(returned)
+    assert quick.raw("GET", f"api/tasks/{opened.task_id}/drafts") == []
 
 
-@edited
-@pytest.mark.parametrize("place", ["front", "behind the window"])
-def test_quick_view_saves(page: Page, quick: Stack, project: int, edit: bool, place: str) -> None:
-    task_id = quick.queue(project)[0 if place == "front" else 20]
-    open_task(page, project, task_id)
-    prediction, seen = shown(page)
-    assert prediction
-    others_annotate(quick, project, task_id)
-    if edit:
-        draw(page)
-    answer = press_submit(page)
-    assert answer.status == 201, answer.text()
-    stored = annotation(quick, answer)
-    assert stored["parent_prediction"] == prediction
-    if place == "front":
-        assert_noted_is_what_was_seen(quick, stored, prediction, seen)
+@pytest.mark.parametrize("name", [*IN_QUICK_VIEW, "as displayed"])
+def test_what_was_opened_out_of_turn_is_saved(quick: Stack, pages: dict[str, Open], name: str) -> None:
+    stored = submitted(quick, pages[name], edit="unedited" not in name)
+    assert stored["parent_prediction"] == pages[name].prediction
 
 
-def test_quick_view_offers_one_suggestion_whatever_was_published(
-    page: Page, quick: Stack, project: int
-) -> None:
-    others_annotate(quick, project)
+def test_quick_view_offers_the_suggestion_of_now(page: Page, quick: Stack, project: int) -> None:
+    version = quick.client.project(project).model_version
     for task_id in quick.queue(project)[:3]:
         open_task(page, project, task_id)
-        assert page.evaluate("() => window.Htx.annotationStore.predictions.length") == 1
-
-
-def test_tasks_as_displayed_are_saved_too(page: Page, quick: Stack, project: int) -> None:
-    """What a link with ``labeling=1`` opens in a browser that has not labelled before."""
-    with page.expect_response(lambda answer: "id=next_task" in answer.url) as served:
-        page.goto(f"/projects/{project}/data?labeling=1")
-    page.get_by_label("Submit current annotation").wait_for()
-    task_id = served.value.json()["id"]
-    assert served.value.json()["queue"] == "Data manager queue"
-    others_annotate(quick, project, task_id)
-    draw(page)
-    answer = press_submit(page)
-    assert answer.status == 201, answer.text()
+        prediction, _ = shown(page)
+        offered = quick.raw("GET", f"api/predictions/{prediction}/")
+        assert (offered["task"], offered["model_version"]) == (task_id, version)
 
 
 @pytest.mark.timeout(1800)
@@ -224,24 +235,20 @@ def test_texts_in_a_row_at_a_persons_pace(page: Page, quick: Stack, pace: str) -
                 refused.append(answer.text())
                 page.reload()
         if answer.status == 201:
-            assert_noted_is_what_was_seen(quick, annotation(quick, answer), prediction, seen)
-        assert following.value.ok, "there is no next task"
-        page.wait_for_function(
-            "id => window.Htx.task?.id === id && window.Htx.annotationStore.selected",
-            arg=following.value.json()["id"],
-        )
+            stored = annotation(quick, answer.json()["id"])
+            assert_noted_is_what_was_seen(quick, stored, Open(page, stored["task"], prediction, seen))
+        shows(page, following.value)
     assert refused == []
     quick.settle(project_id)
     assert len(quick.tools.store.demonstrations(project_id)) == texts
 
 
 def test_the_simulated_person_sends_what_the_page_sends(page: Page, quick: Stack, project: int) -> None:
-    with page.expect_response(lambda answer: "id=next_task" in answer.url) as served:
-        label_all_tasks(page, project)
+    task = label_all_tasks(page, project)
     draw_until_saved_as_draft(page)
     _, done = shown(page)
     sent = press_submit(page).request.post_data_json
-    opened = OpenPage.showing(served.value.json(), served.value.json()["predictions"])
+    opened = OpenPage.showing(task, task["predictions"])
     opened.draft_id = sent["draft_id"]
     ours = opened.submission([{**region} for region in done], sent["lead_time"])
     assert sent.pop("started_at")[:10] == ours.pop("started_at")[:10]

@@ -15,6 +15,7 @@ from rig import RECONCILE_SECONDS, Rig
 from stack import ROOT
 
 collect_ignore_glob = [] if os.environ.get("ALLABEL_TEST_FAULTS") else ["test_*.py"]
+collect_ignore = [] if os.environ.get("ALLABEL_CHAOS_SECONDS") else ["test_chaos.py"]
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,10 @@ def rig(label_studio: LabelStudioServer, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def project(rig: Rig, request: pytest.FixtureRequest) -> Iterator[int]:
-    """A connected project with its first queue published, gone afterwards; the model is asked anew."""
+    """A connected project with its first queue published, gone afterwards; the model is asked anew.
+
+    Once the fault is over, the page that a colleague opened before it must be saved.
+    """
     for key in rig.store.redis.scan_iter("allabel:llm:reply:*"):
         rig.store.redis.delete(key)
     project_id = rig.project(request.node.name[:50])
@@ -41,6 +45,7 @@ def project(rig: Rig, request: pytest.FixtureRequest) -> Iterator[int]:
     yield project_id
     rig.to_label_studio.heal()
     rig.to_web.heal()
+    rig.colleague_submits(project_id)
     rig.raw("DELETE", f"api/projects/{project_id}/")
     rig.store.forget_project(project_id)
 

@@ -24,7 +24,7 @@ from backend.settings import read_settings
 from backend.usecases.memory import SECRET_HEADER
 from proxies import LOOPBACK, Call, HttpProxy, TcpProxy
 from scripted_llm import Request, ScriptedLlm
-from stack import SAMPLES
+from stack import SAMPLES, sign_up
 
 SETTINGS: dict[str, Any] = {"budget": "16", "window": 6, "k": 2, "strategy": "allabel", "audit": 0}
 RECONCILE_SECONDS = 10
@@ -69,6 +69,7 @@ class Rig:
         self.environment = self._environment()
         self.tools = build_tools(read_settings({**self.environment, **self._past_the_proxies()}))
         self.store = self.tools.store
+        self.colleague = sign_up(label_studio, f"colleague-{time.time_ns()}@example.com")
         self.submitted: dict[int, dict[int, int]] = {}
         self.webs = [self.start_web(port) for port in self._web_ports]
         self.workers = [self.start_worker() for _ in range(workers)]
@@ -135,6 +136,7 @@ class Rig:
             with suppress(Exception):
                 self.raw("DELETE", f"api/projects/{project_id}/")
         self.client.close()
+        self.colleague.close()
         self.tools.store.redis.close()
         self.model.stop()
         for proxy in (self.to_web, self.to_label_studio, self.redis):
@@ -154,7 +156,10 @@ class Rig:
         wait: bool = True,
         **settings: Any,
     ) -> int:
-        """A connected project; unless told otherwise, one whose first queue is published."""
+        """A connected project; unless told otherwise, wait until its first queue is published.
+
+        A colleague has its first task open then.
+        """
         project_id = self.client.create_project(title, LABEL_CONFIG.read_text(), INSTRUCTIONS.read_text())
         self.submitted[project_id] = {}
         self.client.import_tasks(project_id, [{"data": {"text": document.text}} for document in documents])
@@ -163,12 +168,20 @@ class Rig:
         )
         if wait:
             self.wait_for(lambda: self.store.fact(project_id, "state") == "ready", seconds=120)
+            assert self.colleague.next_task(project_id) is not None
         return project_id
 
     @property
     def newest(self) -> int:
         """The project made last."""
         return max(self.submitted)
+
+    def colleague_submits(self, project_id: int) -> None:
+        """What was opened before the fault, in the page as it was opened."""
+        for page in list(self.colleague._open.values()):
+            if page.project_id == project_id:
+                shown = page.predictions[0]["result"] if page.predictions else []
+                self.colleague.submit_annotation(page.task_id, shown, 600.0)
 
     def annotate_next(self, project_id: int, times: int = 1) -> list[int]:
         """As an annotator: the task that is served, its gold submitted. The tasks' ids."""
