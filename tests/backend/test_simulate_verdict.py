@@ -14,7 +14,7 @@ NOTES = Setting("notes", "copy", "bm25", 3)
 def cell(strategy: str, share: float, f1: float, over: Estimate | None = None) -> Cell:
     of_full = Estimate(f1 / 0.8, f1 / 0.8 - 0.05, f1 / 0.8 + 0.05)
     near = Estimate(f1, f1 - 0.02, f1 + 0.02)
-    return Cell(NOTES, strategy, f"{share:.0%}", share, 3, near, f1, of_full, over, None)
+    return Cell(NOTES, strategy, f"{share:.0%}", share, 3, near, f1, of_full, over, None, None, 0)
 
 
 @pytest.mark.parametrize(
