@@ -100,5 +100,5 @@ def test_fields_of_the_providers_own_are_a_json_object() -> None:
 
 @pytest.mark.parametrize("given", ["enable_thinking", "[1]", "{'a': 1}"])
 def test_what_is_no_json_object_is_refused_with_an_example(given: str) -> None:
-    with pytest.raises(SettingsError, match="OPENAI_EXTRA_BODY.*JSON object"):
+    with pytest.raises(SettingsError, match=r"OPENAI_EXTRA_BODY.*JSON object"):
         read_settings({"OPENAI_EXTRA_BODY": given})
