@@ -154,7 +154,7 @@ class OpenAiModel:
         probe = Probe(replies.endpoint, self._config)
         found = await probe.run()
         for reply in probe.replies:
-            await replies.settle(reply, PROBE, "chat")
+            await replies.settle(reply, PROBE, Capabilities())
         if isinstance(found, Capabilities):
             self._memory.remember(found, doubtful=probe.doubtful)
             logger.info("probed the endpoint: %s", found)

@@ -7,7 +7,7 @@ import json
 import logging
 import random
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from typing import Any
@@ -68,9 +68,17 @@ class Endpoint:
         self._resume_at = 0.0
 
     async def ask(
-        self, body: dict[str, Any], *, form: Form, max_retries: int | None = None
+        self,
+        body: dict[str, Any],
+        *,
+        form: Form,
+        max_retries: int | None = None,
+        on_unanswered: Callable[[], None] = lambda: None,
     ) -> Reply | Trouble:
-        """One reply, after as many attempts as make sense. ``max_retries`` None: as configured."""
+        """One reply, after as many attempts as make sense. ``max_retries`` None: as configured.
+
+        ``on_unanswered`` is told of each attempt whose answer never came: it may have been charged for.
+        """
         max_answer_tokens = _limit(body)
         if not await self._breaker.admits():
             return self._down()
@@ -81,6 +89,8 @@ class Endpoint:
             if isinstance(outcome, Reply):
                 self._breaker.succeeded()
                 return outcome
+            if outcome.unanswered:
+                on_unanswered()
             allowed = retries_allowed if outcome.retries is None else min(outcome.retries, retries_allowed)
             if attempt >= allowed or self._must_wait_too_long(outcome):
                 return self._given_up(outcome)

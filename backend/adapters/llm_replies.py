@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
-from allabel_core.prompting import Form, Prompt, prompt_tokens
+from allabel_core.prompting import Prompt, prompt_tokens
 
 from ..ports import ModelFailure
 from .llm_cache import ReplyCache, persist, reply_key
@@ -13,7 +13,7 @@ from .llm_config import LlmConfig
 from .llm_endpoint import Endpoint
 from .llm_failures import Trouble
 from .llm_lease import Leases
-from .llm_ledger import Ledger, Reservation
+from .llm_ledger import Ledger, Reservation, plausible
 from .llm_memory import Memory
 from .llm_probe import PROBE
 from .llm_reply import Reply
@@ -66,7 +66,7 @@ class Replies:
         way = ways.of(prompt)
         empty, thinks = 0, False
         while True:
-            outcome = await self.ask(prompt, way, sample=sample)
+            outcome = await self.ask(prompt, way, sample=sample, key=key)
             if isinstance(outcome, ModelFailure):
                 return outcome
             if isinstance(outcome, Trouble):
@@ -95,42 +95,53 @@ class Replies:
             return _usable(outcome, from_cache=False)
 
     async def ask(
-        self, prompt: Prompt, way: Capabilities, *, sample: int = 0
+        self, prompt: Prompt, way: Capabilities, *, sample: int = 0, key: str = ""
     ) -> Reply | Trouble | ModelFailure:
-        """One reply, accounted for; a failure of kind ``budget`` where the cap leaves no room for it."""
-        reservation = self._reserve(prompt, way)
+        """One reply, accounted for; a failure of kind ``budget`` where the cap leaves no room for it.
+
+        ``key``: under which its question is known, so that a call under way counts also if we die.
+        """
+        asked, limit = prompt_tokens(prompt, form=way.form), token_limit(prompt, way, self.config)
+        reservation = (
+            self.ledger.reserve(self.project_id, asked, limit) if self.ledger.capped else Reservation()
+        )
         if isinstance(reservation, ModelFailure):
             return reservation
+        if key:
+            self.ledger.begin(self.project_id, key, asked, limit)
+        lost: list[None] = []
         try:
             body = request_body(prompt, way, self.config, sample=sample)
-            outcome = await self.endpoint.ask(body, form=way.form)
+            outcome = await self.endpoint.ask(body, form=way.form, on_unanswered=lambda: lost.append(None))
+            for _ in lost:
+                await persist(lambda: self.ledger.lose(self.project_id, asked, limit))
             if isinstance(outcome, Reply):
-                return await self.settle(outcome, prompt, way.form)
+                return await self.settle(outcome, prompt, way, estimate=asked)
             if outcome.usage:
-                await self._note(
-                    Reply("", prompt_tokens=outcome.usage[0], completion_tokens=outcome.usage[1])
-                )
+                await self._note(*outcome.usage)
             return outcome
         finally:
             self.ledger.release(reservation)
+            if key:
+                self.ledger.end(key)
 
-    def _reserve(self, prompt: Prompt, can: Capabilities) -> Reservation | ModelFailure:
-        if not self.ledger.capped:
-            return Reservation()
-        asked = prompt_tokens(prompt, form=can.form)
-        return self.ledger.reserve(self.project_id, asked, token_limit(prompt, can, self.config))
-
-    async def settle(self, reply: Reply, prompt: Prompt, form: Form) -> Reply:
-        """Into the ledger, with estimates where the server told no token counts."""
+    async def settle(
+        self, reply: Reply, prompt: Prompt, way: Capabilities, *, estimate: int | None = None
+    ) -> Reply:
+        """Into the ledger, with estimates where the server told no token counts, or none that can be."""
         asked, said = reply.prompt_tokens, reply.completion_tokens
         if (reply.empty or reply.failed) and not reply.thought and asked is None and said is None:
             return reply
+        estimate = prompt_tokens(prompt, form=way.form) if estimate is None else estimate
+        written = -(-len(reply.text) // _CHARACTERS_PER_TOKEN)
         counted = replace(
             reply,
-            prompt_tokens=prompt_tokens(prompt, form=form) if asked is None else asked,
-            completion_tokens=-(-len(reply.text) // _CHARACTERS_PER_TOKEN) if said is None else said,
+            prompt_tokens=plausible(asked, estimate),
+            completion_tokens=written
+            if said is None
+            else plausible(said, token_limit(prompt, way, self.config)),
         )
-        await self._note(counted)
+        await self._note(counted.prompt_tokens or 0, counted.completion_tokens or 0, counted.cached_tokens)
         return counted
 
     async def _failed(self, trouble: Trouble, prompt: Prompt, ways: Ways) -> ModelFailure:
@@ -151,7 +162,7 @@ class Replies:
         way = replace(ways.of(prompt), room=0)
         outcome = await self.endpoint.ask(request_body(PROBE, way, self.config), form=way.form)
         if isinstance(outcome, Reply):
-            await self.settle(outcome, PROBE, way.form)
+            await self.settle(outcome, PROBE, way)
         return isinstance(outcome, Reply)
 
     def no_room(self, prompt: Prompt, way: Capabilities) -> ModelFailure:
@@ -164,13 +175,10 @@ class Replies:
         )
         return ModelFailure("truncated", message)
 
-    async def _note(self, reply: Reply) -> None:
+    async def _note(self, asked: int, said: int, cached: int = 0) -> None:
         await persist(
             lambda: self.ledger.settle(
-                self.project_id,
-                prompt_tokens=reply.prompt_tokens or 0,
-                completion_tokens=reply.completion_tokens or 0,
-                cached_tokens=reply.cached_tokens,
+                self.project_id, prompt_tokens=asked, completion_tokens=said, cached_tokens=cached
             )
         )
 

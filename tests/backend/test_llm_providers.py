@@ -311,3 +311,27 @@ def test_questions_begin_alike_as_far_as_they_can() -> None:
     shared = next(n for n in range(len(first)) if len({body[: n + 1] for body in bodies}) > 1)
     # The system message and the demonstrations that all of them have.
     assert shared >= first.index("iron was heated")
+
+
+def test_calls_whose_answer_never_came_are_counted_and_marked() -> None:
+    with ScriptedLlm() as server:
+        server.react = lambda request: reply(answer_of(request))
+        model = model_of(server, MemoryKeyValue(), timeout_seconds=1.0, max_retries=1)
+        model.check()
+        server.faults.extend(
+            [Reaction(body=reply("x").body, ending="cut"), Reaction(body=b" " * 99, ending="hang")]
+        )
+        [lost] = model.answer(prompts()[:1], project_id=1)
+        assert isinstance(lost, ModelFailure)
+        assert (model.spending(1).calls, model.spending(1).unanswered) == (2, 2)
+        assert said(model.answer(prompts()[:1], project_id=1)) == [IRON_ARGON]
+        assert (model.spending(1).calls, model.spending(1).unanswered) == (3, 2)
+
+
+def test_odd_token_counts_do_not_use_up_the_cap() -> None:
+    usage = {"prompt_tokens": 10**18, "completion_tokens": 10**18}
+    with ScriptedLlm() as server:
+        server.react = lambda request: reply(answer_of(request), usage=usage)
+        model = model_of(server, MemoryKeyValue(), max_tokens=10_000)
+        assert said(model.answer(prompts()[:2], project_id=1)) == [IRON_ARGON] * 2
+        assert model.spending(1).prompt_tokens < 5_000
