@@ -24,6 +24,7 @@ from .ports import LabelStudio
 from .settings import Settings, require_label_studio
 from .usecases.memory import IMPORT_FLAG, SECRET_HEADER
 from .usecases.tools import Tools
+from .usecases.trial import try_question
 
 MANY_TASKS = 3_000
 """From here on, loading them all is most of what a publication costs Label Studio."""
@@ -107,6 +108,11 @@ def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterat
     label_studio = build_label_studio(settings)
     yield _check("State", lambda: _state(build_tools(settings), project_id), f"allabel connect {project_id}")
     yield _check(
+        "Question",
+        lambda: _question(build_tools(settings), project_id),
+        "See docs/how-to/models.md for this provider.",
+    )
+    yield _check(
         "Connection",
         lambda: _connection(label_studio, project_id),
         "Label Studio must be able to call this backend: on private or loopback addresses only with "
@@ -124,6 +130,12 @@ def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterat
         f"Let the worker set it up anew: allabel rerank {project_id}",
     )
     yield _check("Imports", lambda: _imports(label_studio, project_id), "")
+
+
+def _question(tools: Tools, project_id: int) -> str:
+    if not tools.store.fact(project_id, "label_config"):
+        return "asked once the project is connected"
+    return try_question(tools, project_id)
 
 
 def _state(tools: Tools, project_id: int) -> str:
