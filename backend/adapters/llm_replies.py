@@ -64,7 +64,7 @@ class Replies:
     async def _buy(self, prompt: Prompt, ways: Ways, sample: int, key: str) -> Found | ModelFailure:
         """Ask, each time otherwise where the last way was refused, cut short or answered with nothing."""
         way = ways.of(prompt)
-        empty, thinks = 0, False
+        empty, thinks, may_widen = 0, False, True
         while True:
             outcome = await self.ask(prompt, way, sample=sample, key=key)
             if isinstance(outcome, ModelFailure):
@@ -74,11 +74,12 @@ class Replies:
                 if lower is None:
                     return await self._failed(outcome, prompt, ways)
                 logger.info("asked again in another way: %s", lower)
+                may_widen = may_widen and outcome.about not in ("context", "output")
                 way = lower
                 continue
             thinks = thinks or outcome.thought or (outcome.truncated and not outcome.text)
             if outcome.truncated and not outcome.refused:
-                if wider := after_cut(way, outcome, prompt, self.config):
+                if may_widen and (wider := after_cut(way, outcome, prompt, self.config)):
                     way = wider
                     continue
                 if outcome.empty and thinks:

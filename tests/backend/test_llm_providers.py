@@ -335,3 +335,17 @@ def test_odd_token_counts_do_not_use_up_the_cap() -> None:
         model = model_of(server, MemoryKeyValue(), max_tokens=10_000)
         assert said(model.answer(prompts()[:2], project_id=1)) == [IRON_ARGON] * 2
         assert model.spending(1).prompt_tokens < 5_000
+
+
+def test_room_that_is_wanted_and_refused_is_not_asked_for_without_end() -> None:
+    def react(request: Request) -> Reaction:
+        if limit_of(request) > 2000:
+            return error(400, "", "This model's maximum context length is 2048 tokens")
+        return reply("", finish="length", message={"reasoning": "hm"})
+
+    with ScriptedLlm() as server:
+        server.react = react
+        [failed] = model_of(server, MemoryKeyValue()).answer(prompts()[:1], project_id=1)
+        assert isinstance(failed, ModelFailure)
+        assert failed.kind == "truncated"
+        assert sum(not is_probe(request) for request in server.requests) <= 4
