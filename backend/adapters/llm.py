@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
@@ -45,6 +46,8 @@ class OpenAiModel:
     def __init__(self, config: LlmConfig, store: KeyValue) -> None:
         self.model = config.model
         self.context_window = config.context_window
+        thinks = [config.reasoning_effort, dict(config.extra_body)]
+        self.variant = json.dumps(thinks, sort_keys=True) if any(thinks) else ""
         self._config = config
         self._store = store
         self._memory = Memory(store, config)

@@ -239,7 +239,7 @@ class Preannotator:
             [part.chunk, [[m.role, m.content] for m in part.prompt.messages], part.prompt.schema]
             for part in parts
         ]
-        model = self._tools.model.model if self._tools.model else ""
+        model = self._tools.model.model + self._tools.model.variant if self._tools.model else ""
         return _digest([model, self._tools.samples, asked, self._policy.occurrences, self._policy.overlaps])
 
     def read(self, task_id: int, text: str, question: Question, answers: Sequence[Answer]) -> Reading:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from projects import PROJECT, AnyLabelStudio, FullModel, connected, spot_fruits
+from projects import PROJECT, AnyLabelStudio, FullModel, connected, settle, spot_fruits
 
 from allabel_core.prompting import DEFAULT_TEMPLATES, Prompt
-from allabel_core.simulation.extractors import Question
+from allabel_core.simulation.extractors import Corpus, Question
 from backend import doctor
 from backend.adapters.llm import OpenAiModel
 from backend.adapters.llm_config import LlmConfig
@@ -59,6 +59,20 @@ def test_a_model_that_only_thinks_degrades_the_project_with_the_remedy(store: St
     assert not store.wanted_count(PROJECT)
 
 
+def test_a_model_told_to_think_less_is_asked_again(store: Store) -> None:
+    failing = FullModel(lambda prompt: ModelFailure("truncated", "It used up all tokens on thinking."))
+    label_studio = AnyLabelStudio(TASKS)
+    connected(make_tools(store, label_studio, failing, budget="100%", audit=0.0))
+    assert set(problems(store)) == {"truncated"}
+    told = FullModel(spot_fruits)
+    told.variant = '["none", {}]'
+    tools = make_tools(store, label_studio, told, budget="100%", audit=0.0)
+    store.mark_dirty(PROJECT, "tasks")
+    settle(tools)
+    assert set(problems(store)) == {None}
+    assert report(tools, PROJECT).problem == ""
+
+
 def test_one_declined_text_is_settled_and_all_is_well(store: Store) -> None:
     def react(prompt: Prompt) -> str | ModelFailure:
         declined = "Basket 3" in prompt.messages[-1].content
@@ -106,6 +120,6 @@ def test_a_declined_text_does_not_end_a_simulation() -> None:
         model = OpenAiModel(LlmConfig(model="m", base_url=server.url, max_retries=0), MemoryKeyValue())
         extractor = ModelExtractor(model, ["Metal", "Gas"], DEFAULT_TEMPLATES)
         asked = [Question(text, ()) for text in ("iron was heated", "argon flows")]
-        found = extractor.extract([], asked, lambda _: None)
+        found = extractor.extract(Corpus([], list), asked, lambda _: None)
     assert [each.failure for each in found] == ["refused", ""]
     assert [len(each.document.spans) for each in found] == [0, 1]
