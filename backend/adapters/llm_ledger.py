@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ class Ledger:
     def __init__(self, store: KeyValue, config: LlmConfig) -> None:
         self._store = store
         self._config = config
+        self._owner = secrets.token_hex(8)
 
     @property
     def capped(self) -> bool:
@@ -104,9 +106,10 @@ class Ledger:
 
     def begin(self, project_id: int, question: str, prompt_tokens: int, completion_tokens: int) -> None:
         """Before a call. The caller alone may ask this question now, so whoever began it before has died."""
-        if self._store.get(_begun(question)) is not None:
+        key, seconds = _begun(question), 2 * _RESERVATION_SECONDS
+        if not self._store.claim(key, self._owner, seconds=seconds):
             self.lose(project_id, prompt_tokens, completion_tokens)
-        self._store.put(_begun(question), b"1", seconds=2 * _RESERVATION_SECONDS)
+            self._store.put(key, self._owner.encode(), seconds=seconds)
 
     def end(self, question: str) -> None:
         """After it, however it ended."""
