@@ -136,9 +136,13 @@ class Ledger:
         return None
 
 
-def plausible(told: int | None, estimate: int) -> int:
-    """The tokens that a provider tells of, unless no call of that size can have used so many."""
-    return told if told is not None and told <= _ODD_FACTOR * estimate + _ODD_TOKENS else estimate
+def plausible(told: int | None, estimate: int, allowed: int = 0) -> int:
+    """The tokens that a provider tells of, unless no call of that size can have used so many.
+
+    :param allowed: how many the call might use, where that is more than the estimate: thoughts are not seen.
+    """
+    most = _ODD_FACTOR * max(estimate, allowed) + _ODD_TOKENS
+    return told if told is not None and told <= most else estimate
 
 
 def _begun(question: str) -> str:

@@ -138,9 +138,7 @@ class Replies:
         counted = replace(
             reply,
             prompt_tokens=plausible(asked, estimate),
-            completion_tokens=written
-            if said is None
-            else plausible(said, token_limit(prompt, way, self.config)),
+            completion_tokens=plausible(said, written, token_limit(prompt, way, self.config)),
         )
         await self._note(counted.prompt_tokens or 0, counted.completion_tokens or 0, counted.cached_tokens)
         return counted
