@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-_STEM = "think|thought|reason|reflect|scratchpad|analysis|rationale|unused94|unused95"
-_NAME = rf"[\w:.-]{{0,24}}(?:{_STEM})[\w:.-]{{0,24}}"
+_STEM = "think|thought|reason(?:ing)?|reflection|scratchpad|analysis|rationale|monologue|unused94|unused95"
+_NAME = rf"[\w:.-]{{0,24}}?(?:{_STEM})(?:ing|s|_process|_steps?|_trace|_content|_step)?"
 # <think>, <seed:think>, <|think|>, <|begin_of_thought|>, <|START_THINKING|>, ◁think▷; [THINK] in capitals.
 # A tag that follows a quotation mark is quoted.
 _TAG = re.compile(
     rf"""(?<!["'`])(?:
-        <\|?(?P<slash>/)?\|?(?P<name>{_NAME})\|?>
+        <\|?(?P<slash>/)?\|?(?P<name>{_NAME})(?:\s[^<>]{{0,200}})?\|?>
         |◁(?P<slash2>/)?(?P<name2>{_NAME})▷
         |\[(?P<slash3>/)?(?P<name3>(?-i:[A-Z_]*(?:THINK|THOUGHT|REASON)[A-Z_]*))\]
     )""",

@@ -26,6 +26,7 @@ from .ports import ConnectedBackend, LabelStudio
 from .settings import Settings, require_label_studio
 from .usecases.memory import IMPORT_FLAG, SECRET_HEADER, TITLE, is_version
 from .usecases.tools import Tools
+from .usecases.trial import try_question
 from .usecases.trouble import trouble
 
 MANY_TASKS = 3_000
@@ -114,6 +115,11 @@ def _project_checks(settings: Settings, redis: Redis, project_id: int) -> Iterat
     again = f"Let the worker set it up anew: allabel rerank {project_id}"
     yield _check("State", lambda: _state(build_tools(settings), project_id), f"allabel connect {project_id}")
     yield _check(
+        "Question",
+        lambda: _question(build_tools(settings), project_id),
+        "See docs/how-to/models.md for this provider.",
+    )
+    yield _check(
         "Connection", lambda: _connection(settings, label_studio, project_id), _unreachable(project_id)
     )
     secret = webhook_secret(settings, redis)
@@ -151,6 +157,12 @@ def _project(label_studio: LabelStudio, project_id: int) -> str:
             "Take the number from the project's address, /projects/NUMBER; in a shared Label Studio make "
             "the token's user a member of the project.",
         ) from None
+
+
+def _question(tools: Tools, project_id: int) -> str:
+    if not tools.store.fact(project_id, "label_config"):
+        return "asked once the project is connected"
+    return try_question(tools, project_id)
 
 
 def _state(tools: Tools, project_id: int) -> str:

@@ -324,6 +324,8 @@ class LanguageModel(Protocol):
 
     model: str
     context_window: int
+    variant: str
+    """What of its settings makes its answers others, such as how long it may think; "" for none."""
 
     def answer(
         self,

@@ -5,6 +5,7 @@ What stands below a setting is its line in docs/reference/settings.md.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -79,7 +80,7 @@ class Settings(BaseSettings):
     """The provider's key; local servers mostly need none."""
     openai_base_url: str = Field("", alias="OPENAI_BASE_URL")
     """The server's address up to and with `/v1`; empty for the provider's own."""
-    openai_model: str = Field("gpt-4o-mini", alias="OPENAI_MODEL")
+    openai_model: str = Field("gpt-6-luna", alias="OPENAI_MODEL")
     """The model's name as the server knows it."""
     openai_api_style: Literal["auto", "chat", "completion"] = Field("auto", alias="OPENAI_API_STYLE")
     """`chat` for instruct models, `completion` for base models; `auto` tries in this order."""
@@ -181,6 +182,17 @@ class Settings(BaseSettings):
             except ValueError:
                 raise ValueError("must be addresses or networks such as 10.0.0.5 or 10.0.0.0/8") from None
         return value
+
+    @field_validator("openai_extra_body", mode="before")
+    @classmethod
+    def _is_json_object(cls, value: object) -> object:
+        try:
+            read = json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            read = None
+        if not isinstance(read, dict):
+            raise ValueError('must be a JSON object, such as {"enable_thinking": false}')
+        return read
 
     @field_validator("dask_scheduler")
     @classmethod

@@ -285,6 +285,7 @@ class ScriptedModel:
 
     model = "scripted"
     context_window = 8192
+    variant = ""
 
     def __init__(self, reply: Callable[[Prompt], str | ModelFailure]) -> None:
         self.reply = reply

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
@@ -45,6 +46,8 @@ class OpenAiModel:
     def __init__(self, config: LlmConfig, store: KeyValue) -> None:
         self.model = config.model
         self.context_window = config.context_window
+        thinks = [config.reasoning_effort, dict(config.extra_body)]
+        self.variant = json.dumps(thinks, sort_keys=True) if any(thinks) else ""
         self._config = config
         self._store = store
         self._memory = Memory(store, config)
@@ -154,7 +157,7 @@ class OpenAiModel:
         probe = Probe(replies.endpoint, self._config)
         found = await probe.run()
         for reply in probe.replies:
-            await replies.settle(reply, PROBE, "chat")
+            await replies.settle(reply, PROBE, Capabilities())
         if isinstance(found, Capabilities):
             self._memory.remember(found, doubtful=probe.doubtful)
             logger.info("probed the endpoint: %s", found)

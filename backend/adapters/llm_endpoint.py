@@ -7,7 +7,7 @@ import json
 import logging
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from typing import Any
@@ -73,11 +73,11 @@ class Endpoint:
         *,
         form: Form,
         max_retries: int | None = None,
-        on_lost: Callable[[], Awaitable[None]] | None = None,
+        on_unanswered: Callable[[], None] = lambda: None,
     ) -> Reply | Trouble:
         """One reply, after as many attempts as make sense. ``max_retries`` None: as configured.
 
-        ``on_lost``: called for each attempt that was sent and whose answer never came.
+        ``on_unanswered`` is told of each attempt whose answer never came: it may have been charged for.
         """
         max_answer_tokens = _limit(body)
         if not await self._breaker.admits():
@@ -89,8 +89,8 @@ class Endpoint:
             if isinstance(outcome, Reply):
                 self._breaker.succeeded()
                 return outcome
-            if outcome.lost and on_lost is not None:
-                await on_lost()
+            if outcome.unanswered:
+                on_unanswered()
             allowed = retries_allowed if outcome.retries is None else min(outcome.retries, retries_allowed)
             if attempt >= allowed or self._must_wait_too_long(outcome):
                 return self._given_up(outcome)

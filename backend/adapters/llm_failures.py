@@ -60,8 +60,8 @@ class Trouble:
     ``retries``: how often trying again makes sense, None for as often as the settings allow.
     ``wait_seconds``: how long the provider asks to wait. ``provider_down``: a sign that it is down.
     ``about``: what of the request is objected to, "" where that is not told. ``numbers``: those that
-    the provider names. ``usage``: tokens that are to be paid all the same. ``lost``: the request was sent
-    and its answer never came, so nobody knows whether it is charged for.
+    the provider names. ``usage``: tokens that are to be paid all the same. ``unanswered``: the request was
+    sent and its answer never came.
     """
 
     failure: ModelFailure
@@ -72,7 +72,7 @@ class Trouble:
     about: About = ""
     numbers: tuple[int, ...] = ()
     usage: tuple[int, int] | None = None
-    lost: bool = False
+    unanswered: bool = False
 
 
 def trouble_of(error: Exception, config: LlmConfig) -> Trouble:
@@ -89,39 +89,30 @@ def trouble_of(error: Exception, config: LlmConfig) -> Trouble:
             "Raise OPENAI_TIMEOUT, lower OPENAI_CONCURRENCY, or use a faster model."
         )
         # The provider may well have answered and charged for it, so it is asked once more only.
-        failure = ModelFailure("timeout", message)
-        return Trouble(failure, retries=1, provider_down=True, lost=_was_sent(error))
+        sent = not isinstance(error.__cause__, httpx2.ConnectTimeout)
+        return Trouble(ModelFailure("timeout", message), retries=1, provider_down=True, unanswered=sent)
     if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
-        failure = ModelFailure("unreachable", _connection_message(error, config))
-        return Trouble(failure, retries=None, provider_down=True, lost=_was_sent(error))
+        message, sent = _connection_message(error, config)
+        failure = ModelFailure("unreachable", message)
+        return Trouble(failure, retries=None, provider_down=True, unanswered=sent)
     message = str(error) if isinstance(error, MalformedReplyError) else "its reply cannot be read"
     failure = ModelFailure("unreachable", f"{config.shown_endpoint}: {message}.")
     return Trouble(failure, retries=_RETRIES_OF_ODD_REPLIES, usage=getattr(error, "usage", None))
 
 
-def _was_sent(error: Exception) -> bool:
-    """Whether there was a connection at all."""
-    unsent = httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | socket.gaierror | ssl.SSLError
-    return not any(isinstance(cause, unsent) for cause in _causes(error))
-
-
-def _causes(error: Exception) -> list[BaseException]:
+def _connection_message(error: Exception, config: LlmConfig) -> tuple[str, bool]:
+    """(what happened, whether the request had been sent by then)."""
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and len(causes) < 10:
         causes.append(cause)
-    return causes
-
-
-def _connection_message(error: Exception, config: LlmConfig) -> str:
-    causes = _causes(error)
     where, variable = config.shown_endpoint, config.url_variable
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return f"The host of {where} is not known. Check {variable}."
+        return f"The host of {where} is not known. Check {variable}.", False
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return f"No secure connection to {where}. Check {variable} and the server's certificate."
+        return f"No secure connection to {where}. Check {variable} and the server's certificate.", False
     if any(isinstance(cause, httpx2.ConnectError) for cause in causes):
-        return f"Nothing answers at {where}. Is the model server running? Check {variable}."
-    return f"{where} broke off the connection."
+        return f"Nothing answers at {where}. Is the model server running? Check {variable}.", False
+    return f"{where} broke off the connection.", True
 
 
 def _of_error(status: int, content: Any, config: LlmConfig, wait: float | None) -> Trouble:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ class Ledger:
     def __init__(self, store: KeyValue, config: LlmConfig) -> None:
         self._store = store
         self._config = config
+        self._owner = secrets.token_hex(8)
 
     @property
     def capped(self) -> bool:
@@ -104,9 +106,10 @@ class Ledger:
 
     def begin(self, project_id: int, question: str, prompt_tokens: int, completion_tokens: int) -> None:
         """Before a call. The caller alone may ask this question now, so whoever began it before has died."""
-        if self._store.get(_begun(question)) is not None:
+        key, seconds = _begun(question), 2 * _RESERVATION_SECONDS
+        if not self._store.claim(key, self._owner, seconds=seconds):
             self.lose(project_id, prompt_tokens, completion_tokens)
-        self._store.put(_begun(question), b"1", seconds=2 * _RESERVATION_SECONDS)
+            self._store.put(key, self._owner.encode(), seconds=seconds)
 
     def end(self, question: str) -> None:
         """After it, however it ended."""
@@ -133,9 +136,13 @@ class Ledger:
         return None
 
 
-def plausible(told: int | None, estimate: int) -> int:
-    """The tokens that a provider tells of, unless no call of that size can have used so many."""
-    return told if told is not None and told <= _ODD_FACTOR * estimate + _ODD_TOKENS else estimate
+def plausible(told: int | None, estimate: int, allowed: int = 0) -> int:
+    """The tokens that a provider tells of, unless no call of that size can have used so many.
+
+    :param allowed: how many the call might use, where that is more than the estimate: thoughts are not seen.
+    """
+    most = _ODD_FACTOR * max(estimate, allowed) + _ODD_TOKENS
+    return told if told is not None and told <= most else estimate
 
 
 def _begun(question: str) -> str:

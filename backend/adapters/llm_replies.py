@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
-from allabel_core.prompting import Form, Prompt, prompt_tokens
+from allabel_core.prompting import Prompt, prompt_tokens
 
 from ..ports import ModelFailure
 from .llm_cache import ReplyCache, persist, reply_key
@@ -64,9 +64,9 @@ class Replies:
     async def _buy(self, prompt: Prompt, ways: Ways, sample: int, key: str) -> Found | ModelFailure:
         """Ask, each time otherwise where the last way was refused, cut short or answered with nothing."""
         way = ways.of(prompt)
-        empty, thinks = 0, False
+        empty, thinks, may_widen = 0, False, True
         while True:
-            outcome = await self.ask(prompt, way, sample=sample, question=key)
+            outcome = await self.ask(prompt, way, sample=sample, key=key)
             if isinstance(outcome, ModelFailure):
                 return outcome
             if isinstance(outcome, Trouble):
@@ -74,11 +74,12 @@ class Replies:
                 if lower is None:
                     return await self._failed(outcome, prompt, ways)
                 logger.info("asked again in another way: %s", lower)
+                may_widen = may_widen and outcome.about not in ("context", "output")
                 way = lower
                 continue
             thinks = thinks or outcome.thought or (outcome.truncated and not outcome.text)
             if outcome.truncated and not outcome.refused:
-                if wider := after_cut(way, outcome, prompt, self.config):
+                if may_widen and (wider := after_cut(way, outcome, prompt, self.config)):
                     way = wider
                     continue
                 if outcome.empty and thinks:
@@ -95,55 +96,51 @@ class Replies:
             return _usable(outcome, from_cache=False)
 
     async def ask(
-        self, prompt: Prompt, way: Capabilities, *, sample: int = 0, question: str = ""
+        self, prompt: Prompt, way: Capabilities, *, sample: int = 0, key: str = ""
     ) -> Reply | Trouble | ModelFailure:
         """One reply, accounted for; a failure of kind ``budget`` where the cap leaves no room for it.
 
-        ``question``: its name, where nobody else can ask it meanwhile.
+        ``key``: under which its question is known, so that a call under way counts also if we die.
         """
-        reservation = self._reserve(prompt, way)
+        asked, limit = prompt_tokens(prompt, form=way.form), token_limit(prompt, way, self.config)
+        reservation = (
+            self.ledger.reserve(self.project_id, asked, limit) if self.ledger.capped else Reservation()
+        )
         if isinstance(reservation, ModelFailure):
             return reservation
-        most = prompt_tokens(prompt, form=way.form), token_limit(prompt, way, self.config)
-
-        async def lost() -> None:
-            await persist(lambda: self.ledger.lose(self.project_id, *most))
-
+        if key:
+            self.ledger.begin(self.project_id, key, asked, limit)
+        lost: list[None] = []
         try:
-            if question:
-                await persist(lambda: self.ledger.begin(self.project_id, question, *most))
             body = request_body(prompt, way, self.config, sample=sample)
-            outcome = await self.endpoint.ask(body, form=way.form, on_lost=lost)
+            outcome = await self.endpoint.ask(body, form=way.form, on_unanswered=lambda: lost.append(None))
+            for _ in lost:
+                await persist(lambda: self.ledger.lose(self.project_id, asked, limit))
             if isinstance(outcome, Reply):
-                return await self.settle(outcome, prompt, way.form)
+                return await self.settle(outcome, prompt, way, estimate=asked)
             if outcome.usage:
-                await self._note(
-                    Reply("", prompt_tokens=outcome.usage[0], completion_tokens=outcome.usage[1])
-                )
+                await self._note(*outcome.usage)
             return outcome
         finally:
-            if question:
-                await persist(lambda: self.ledger.end(question))
             self.ledger.release(reservation)
+            if key:
+                self.ledger.end(key)
 
-    def _reserve(self, prompt: Prompt, can: Capabilities) -> Reservation | ModelFailure:
-        if not self.ledger.capped:
-            return Reservation()
-        asked = prompt_tokens(prompt, form=can.form)
-        return self.ledger.reserve(self.project_id, asked, token_limit(prompt, can, self.config))
-
-    async def settle(self, reply: Reply, prompt: Prompt, form: Form) -> Reply:
-        """Into the ledger, with estimates where the server told no token counts."""
+    async def settle(
+        self, reply: Reply, prompt: Prompt, way: Capabilities, *, estimate: int | None = None
+    ) -> Reply:
+        """Into the ledger, with estimates where the server told no token counts, or none that can be."""
         asked, said = reply.prompt_tokens, reply.completion_tokens
         if (reply.empty or reply.failed) and not reply.thought and asked is None and said is None:
             return reply
+        estimate = prompt_tokens(prompt, form=way.form) if estimate is None else estimate
         written = -(-len(reply.text) // _CHARACTERS_PER_TOKEN)
         counted = replace(
             reply,
-            prompt_tokens=plausible(asked, prompt_tokens(prompt, form=form)),
-            completion_tokens=plausible(said, written),
+            prompt_tokens=plausible(asked, estimate),
+            completion_tokens=plausible(said, written, token_limit(prompt, way, self.config)),
         )
-        await self._note(counted)
+        await self._note(counted.prompt_tokens or 0, counted.completion_tokens or 0, counted.cached_tokens)
         return counted
 
     async def _failed(self, trouble: Trouble, prompt: Prompt, ways: Ways) -> ModelFailure:
@@ -164,7 +161,7 @@ class Replies:
         way = replace(ways.of(prompt), room=0)
         outcome = await self.endpoint.ask(request_body(PROBE, way, self.config), form=way.form)
         if isinstance(outcome, Reply):
-            await self.settle(outcome, PROBE, way.form)
+            await self.settle(outcome, PROBE, way)
         return isinstance(outcome, Reply)
 
     def no_room(self, prompt: Prompt, way: Capabilities) -> ModelFailure:
@@ -177,13 +174,10 @@ class Replies:
         )
         return ModelFailure("truncated", message)
 
-    async def _note(self, reply: Reply) -> None:
+    async def _note(self, asked: int, said: int, cached: int = 0) -> None:
         await persist(
             lambda: self.ledger.settle(
-                self.project_id,
-                prompt_tokens=reply.prompt_tokens or 0,
-                completion_tokens=reply.completion_tokens or 0,
-                cached_tokens=reply.cached_tokens,
+                self.project_id, prompt_tokens=asked, completion_tokens=said, cached_tokens=cached
             )
         )
 

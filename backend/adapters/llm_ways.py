@@ -36,34 +36,34 @@ class Ways:
 
     def of(self, prompt: Prompt) -> Capabilities:
         """The way to ask this prompt: as all are asked, but for what was refused of its schema."""
-        name = _name(prompt)
-        if name not in self._by_schema:
-            self._by_schema[name] = self._memory.recall_way(name) or self._can
-        return replace(self._by_schema[name], room=self._can.room, most=self._can.most)
+        schema = json.dumps(prompt.schema)
+        if (way := self._by_schema.get(schema)) is None:
+            way = self._by_schema[schema] = self._memory.recall_way(_name(schema)) or self._can
+        if (way.room, way.most) == (self._can.room, self._can.most):
+            return way
+        return replace(way, room=self._can.room, most=self._can.most)
 
     def answered(self, prompt: Prompt, way: Capabilities, *, thinks: bool) -> None:
         """A question like this one was answered when asked in this way."""
-        name = _name(prompt)
         room = max(way.room, ROOMS[0]) if thinks else self._can.room
-        general = replace(self._can, room=room, most=way.most)
-        if general != self._can:
-            self._can = general
-            self._memory.remember(general, doubtful=False)
-        way = replace(way, room=room)
-        if way != self.of(prompt):
-            self._by_schema[name] = way
-            self._memory.remember_way(name, way)
-        if name not in self._answered:
-            self._answered.add(name)
-            self._memory.note_answered(name)
+        if (room, way.most) != (self._can.room, self._can.most):
+            self._can = replace(self._can, room=room, most=way.most)
+            self._memory.remember(self._can, doubtful=False)
+        schema = json.dumps(prompt.schema)
+        if (way := replace(way, room=room)) != self.of(prompt):
+            self._by_schema[schema] = way
+            self._memory.remember_way(_name(schema), way)
+        if schema not in self._answered:
+            self._answered.add(schema)
+            self._memory.note_answered(_name(schema))
 
     def answers_others(self, prompt: Prompt) -> bool:
         """Whether questions with the same schema were answered lately."""
-        return self._memory.answered_lately(_name(prompt))
+        return self._memory.answered_lately(_name(json.dumps(prompt.schema)))
 
 
-def _name(prompt: Prompt) -> str:
-    return hashlib.sha256(json.dumps(prompt.schema).encode()).hexdigest()[:32]
+def _name(schema: str) -> str:
+    return hashlib.sha256(schema.encode()).hexdigest()[:32]
 
 
 def after_refusal(

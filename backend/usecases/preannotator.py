@@ -96,7 +96,7 @@ class Preannotator:
         self._tools = tools
         self.interface = interface
         self._settings = settings
-        self._labels = LabelSet(
+        self.labels = LabelSet(
             labels=interface.labels,
             hints=tuple(interface.hints.items()),
             instructions=instructions,
@@ -158,7 +158,7 @@ class Preannotator:
     def _tokens_per_chunk(self) -> int:
         if self._tools.model is None:
             return 2**31
-        empty = build_prompt(self._labels, [], "", templates=self._tools.templates)
+        empty = build_prompt(self.labels, [], "", templates=self._tools.templates)
         room = (self._tools.model.context_window - self._tokens(empty)) * _CHUNK_SHARE
         if self._longest_answer:
             # An answer may be allowed twice as many tokens as its text has.
@@ -171,7 +171,7 @@ class Preannotator:
 
     def demonstration_cost(self, document: Document) -> int:
         """Tokens that a demonstration adds to a prompt, by estimate."""
-        answer = render_answer(document, self._labels, form=self.form)
+        answer = render_answer(document, self.labels, form=self.form)
         return estimate_tokens(document.text) + estimate_tokens(answer)
 
     def basis(self, task_ids: Sequence[int]) -> str | None:
@@ -212,7 +212,7 @@ class Preannotator:
         templates = self._tools.templates
         if self._tools.model is not None:
             fitting = fit_demonstrations(
-                self._labels,
+                self.labels,
                 [each.document for each, _ in shown],
                 asked,
                 context_tokens=self._tools.model.context_window,
@@ -220,7 +220,7 @@ class Preannotator:
                 templates=templates,
             )
             shown = [each for each in shown if any(each[0].document is fits for fits in fitting)]
-        prompt = build_prompt(self._labels, [each.document for each, _ in shown], asked, templates=templates)
+        prompt = build_prompt(self.labels, [each.document for each, _ in shown], asked, templates=templates)
         return Part(chunk, prompt, tuple(each for each, _ in shown), tuple(near for _, near in shown))
 
     def _nearest(self, text: str) -> list[tuple[StoredDemonstration, float]]:
@@ -239,7 +239,7 @@ class Preannotator:
             [part.chunk, [[m.role, m.content] for m in part.prompt.messages], part.prompt.schema]
             for part in parts
         ]
-        model = self._tools.model.model if self._tools.model else ""
+        model = self._tools.model.model + self._tools.model.variant if self._tools.model else ""
         return _digest([model, self._tools.samples, asked, self._policy.occurrences, self._policy.overlaps])
 
     def read(self, task_id: int, text: str, question: Question, answers: Sequence[Answer]) -> Reading:
@@ -249,7 +249,7 @@ class Preannotator:
             read_part(
                 text[part.chunk.start : part.chunk.end],
                 answer,
-                self._labels,
+                self.labels,
                 self._policy,
                 [shown.document for shown in part.demonstrations],
             )

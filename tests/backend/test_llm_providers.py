@@ -311,3 +311,41 @@ def test_questions_begin_alike_as_far_as_they_can() -> None:
     shared = next(n for n in range(len(first)) if len({body[: n + 1] for body in bodies}) > 1)
     # The system message and the demonstrations that all of them have.
     assert shared >= first.index("iron was heated")
+
+
+def test_calls_whose_answer_never_came_are_counted_and_marked() -> None:
+    with ScriptedLlm() as server:
+        server.react = lambda request: reply(answer_of(request))
+        model = model_of(server, MemoryKeyValue(), timeout_seconds=1.0, max_retries=1)
+        model.check()
+        server.faults.extend(
+            [Reaction(body=reply("x").body, ending="cut"), Reaction(body=b" " * 99, ending="hang")]
+        )
+        [lost] = model.answer(prompts()[:1], project_id=1)
+        assert isinstance(lost, ModelFailure)
+        assert (model.spending(1).calls, model.spending(1).unanswered) == (2, 2)
+        assert said(model.answer(prompts()[:1], project_id=1)) == [IRON_ARGON]
+        assert (model.spending(1).calls, model.spending(1).unanswered) == (3, 2)
+
+
+def test_odd_token_counts_do_not_use_up_the_cap() -> None:
+    usage = {"prompt_tokens": 10**18, "completion_tokens": 10**18}
+    with ScriptedLlm() as server:
+        server.react = lambda request: reply(answer_of(request), usage=usage)
+        model = model_of(server, MemoryKeyValue(), max_tokens=10_000)
+        assert said(model.answer(prompts()[:2], project_id=1)) == [IRON_ARGON] * 2
+        assert model.spending(1).prompt_tokens < 5_000
+
+
+def test_room_that_is_wanted_and_refused_is_not_asked_for_without_end() -> None:
+    def react(request: Request) -> Reaction:
+        if limit_of(request) > 2000:
+            return error(400, "", "This model's maximum context length is 2048 tokens")
+        return reply("", finish="length", message={"reasoning": "hm"})
+
+    with ScriptedLlm() as server:
+        server.react = react
+        [failed] = model_of(server, MemoryKeyValue()).answer(prompts()[:1], project_id=1)
+        assert isinstance(failed, ModelFailure)
+        assert failed.kind == "truncated"
+        assert sum(not is_probe(request) for request in server.requests) <= 4

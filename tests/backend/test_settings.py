@@ -96,3 +96,17 @@ def test_what_else_the_example_lists_is_for_containers_and_all_settings_reach_th
     assert passed_on == SETTINGS
     for name in (example().keys() - SETTINGS) - {"COMPOSE_PROFILES"}:
         assert f"${{{name}:-" in compose
+
+
+def test_fields_of_the_providers_own_are_a_json_object() -> None:
+    given = '{"chat_template_kwargs": {"enable_thinking": false}}'
+    read = read_settings({"OPENAI_EXTRA_BODY": given, "REASONING_EFFORT": "low"})
+    assert read.openai_extra_body == {"chat_template_kwargs": {"enable_thinking": False}}
+    assert read.reasoning_effort == "low"
+    assert read_settings({"OPENAI_EXTRA_BODY": ""}).openai_extra_body == {}
+
+
+@pytest.mark.parametrize("given", ["enable_thinking", "[1]", "{'a': 1}"])
+def test_what_is_no_json_object_is_refused_with_an_example(given: str) -> None:
+    with pytest.raises(SettingsError, match=r"OPENAI_EXTRA_BODY.*JSON object"):
+        read_settings({"OPENAI_EXTRA_BODY": given})

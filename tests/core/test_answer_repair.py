@@ -127,6 +127,9 @@ THOUGHTS = {
     "think": f"<think>{DRAFT}</think>{FINAL}",
     "opened by the template": f"hm {DRAFT}</think>{FINAL}",
     "thinking": f"<thinking>\n{DRAFT}\n</thinking>\n{FINAL}",
+    "with attributes": f'<think type="deep">{DRAFT}</think>{FINAL}',
+    "a process": f"<reasoning_process>{DRAFT}</reasoning_process>{FINAL}",
+    "Claude": f"<antThinking>{DRAFT}</antThinking>{FINAL}",
     "thought": f"<thought>{DRAFT}</thought>{FINAL}",
     "reasoning": f"<reasoning>{DRAFT}</reasoning>{FINAL}",
     "nested": f"<think> a <think>{DRAFT}</think> c </think>{FINAL}",
@@ -160,6 +163,11 @@ def test_thoughts_of_any_spelling_are_no_answer(name: str) -> None:
 def test_a_thought_without_end_is_no_answer(answer: str) -> None:
     parsed = parse_answer(answer, LABELS, form="chat")
     assert (parsed.mentions, parsed.problem) == ((), "truncated")
+
+
+def test_other_tags_are_no_thoughts() -> None:
+    answer = f"<analysis_result>{FINAL}</analysis_result>"
+    assert parse_answer(answer, LABELS, form="chat").mentions == SAID[:1]
 
 
 def test_tags_that_are_quoted_are_words() -> None:
