@@ -5,8 +5,8 @@ import pytest
 from allabel_core.errors import AllabelError
 from allabel_core.types import Document, Span
 from backend.demo.autopilot import Autopilot
-from backend.demo.projects import label_config
 from backend.errors import LabelStudioRejectedError
+from backend.labeling.config_writing import label_config
 from backend.labeling.label_config import parse_label_config
 from backend.labeling.results import result_from_spans
 
