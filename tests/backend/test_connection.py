@@ -44,7 +44,7 @@ def tools(store: Store, label_studio: EditedLabelStudio) -> Tools:
 @pytest.fixture
 def client(tools: Tools) -> Iterator[TestClient]:
     settings = read_settings({"LABEL_STUDIO_API_KEY": "k", "BACKEND_URL": URL})
-    with TestClient(create_app(settings, tools)) as client:
+    with TestClient(create_app(settings, tools), base_url="http://localhost:9090") as client:
         yield client
 
 
@@ -191,7 +191,7 @@ def test_a_project_with_nothing_to_annotate_says_so(
     assert report(tools, PROJECT).state == state
     assert "budget" not in label_studio.known.description
     settings = read_settings({"LABEL_STUDIO_API_KEY": "k"})
-    with TestClient(create_app(settings, tools)) as client:
+    with TestClient(create_app(settings, tools), base_url="http://localhost:9090") as client:
         assert words in client.get("/projects").text
 
 

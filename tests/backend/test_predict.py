@@ -166,7 +166,7 @@ def test_a_new_task_is_read_from_label_studio_at_once(tools: Tools, label_studio
     label_studio.data[131] = {"text": "a plum of today"}
     label_studio.texts[131] = ""
     with working(tools):
-        [answer] = predict(tools, PROJECT, [(131, {"text": "another"})], label_config=LABEL_CONFIG)
+        [answer] = predict(tools, PROJECT, [(131, label_studio.data[131])], label_config=LABEL_CONFIG)
     assert [region["value"]["text"] for region in answer["result"]] == ["plum"]
 
 
