@@ -118,6 +118,7 @@ def test_connecting_again_changes_nothing_and_tells_the_published_version(
 def test_predictions_are_those_of_the_use_case_in_order(host: HostDouble, store: Store) -> None:
     host.setup(SETUP)
     store.set_facts(3, version="allabel-7")
+    store.add_texts(3, {12: "plum"})
     store.save_suggestions(3, [Suggestion(12, [REGION], "r", [])])
     body = {
         "tasks": [{"id": 11, "data": {"text": "pear"}}, {"id": 12, "data": {"text": "plum"}}],

@@ -145,7 +145,8 @@ def test_the_workers_option_reaches_the_tools(monkeypatch: pytest.MonkeyPatch) -
         seen.extend((settings.dask_scheduler, read_settings().dask_scheduler))
 
     monkeypatch.setenv("DASK_SCHEDULER", "tcp://elsewhere:1")
-    monkeypatch.setattr(cli, "require_services", lambda settings: None)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "token")
+    monkeypatch.setattr(cli, "require_services", lambda tools: None)
     monkeypatch.setattr(worker, "run_worker", run_worker)
     monkeypatch.setattr(cli, "configure_logging", lambda settings, console: None)
     run = CliRunner().invoke(cli.app, ["worker", "--scheduler", "tcp://localhost:8786"])
