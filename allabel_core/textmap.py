@@ -47,6 +47,7 @@ _LOOKALIKES = str.maketrans(
     {
         "º": "°", "˚": "°", "∘": "°", "×": "x", "✕": "x", "✖": "x", "⨯": "x", "ı": "i", "ø": "o", "Ø": "o",
         "ł": "l", "Ł": "l", "đ": "d", "Đ": "d", "ð": "d", "ħ": "h", "∼": "~", "ʹ": "'", "≈": "~",
+        "œ": "oe", "Œ": "oe", "æ": "ae", "Æ": "ae", "≤": "<=", "≥": ">=", "±": "+/-", "→": "->",
     }
 )  # fmt: skip
 _UNREAD = frozenset("^_{}$\\*~`\u0640")
@@ -96,8 +97,8 @@ def _units(text: str, *, bare: bool = False) -> Iterator[tuple[int, int, str]]:
     position, length = 0, len(text)
     while position < length:
         end = position + 1
-        if bare and (unread := _TAG.match(text, position) or _HYPHENATION.match(text, position)):
-            position = unread.end()
+        if bare and text[position] in "<-\u2010\u00ad" and (unread := _unread(text, position)):
+            position = unread
             continue
         if text[position] == "&" and (reference := _HTML_REFERENCE.match(text, position)):
             meant = html.unescape(reference.group())
@@ -109,6 +110,12 @@ def _units(text: str, *, bare: bool = False) -> Iterator[tuple[int, int, str]]:
             end += 1
         yield position, end, text[position:end]
         position = end
+
+
+def _unread(text: str, position: int) -> int:
+    """Where a tag or the hyphenation of a line ends that begins here; 0 where there is none."""
+    found = _TAG.match(text, position) or _HYPHENATION.match(text, position)
+    return found.end() if found else 0
 
 
 @lru_cache(maxsize=16_384)

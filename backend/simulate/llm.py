@@ -54,7 +54,10 @@ class ModelExtractor:
     @property
     def identity(self) -> str:
         """What shapes its answers, besides the question."""
-        shape = json.dumps([self._labels.labels, self._model.context_window, asdict(self._templates)])
+        variant = [self._model.variant] if self._model.variant else []
+        shape = json.dumps(
+            [self._labels.labels, self._model.context_window, asdict(self._templates), *variant]
+        )
         return f"{self.name} {hashlib.sha256(shape.encode()).hexdigest()[:16]}"
 
     def extract(

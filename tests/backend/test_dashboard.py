@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from allabel_core.errors import AllabelError
 from backend import cli
 from backend.adapters.store import Store
-from backend.dashboard import Fitted, dashboard, progress_lines, quality_lines
+from backend.dashboard import Fitted, dashboard, model_lines, progress_lines, quality_lines
 from backend.ports import NotedError
 from backend.usecases.figures import (
     Advice,
@@ -135,3 +135,12 @@ def test_brackets_of_an_error_are_shown_as_they_are(
     with pytest.raises(SystemExit):
         cli.main()
     assert capsys.readouterr().err.strip() == "pip install '.[sbert]' [/x]"
+
+
+def test_what_the_providers_cache_saved_is_told(empty: ProjectReport) -> None:
+    spent = replace(empty.spending, calls=3, prompt_tokens=9_000, cached_tokens=4_096, cost=0.5, saved=0.125)
+    told = dict(model_lines(replace(empty, spending=spent)))["Model"]
+    assert (
+        told
+        == "3 calls, 9,000 tokens, cost 0.5000; 4,096 of them from the provider's cache, which saved 0.1250"
+    )

@@ -53,6 +53,11 @@ VARIANTS = [
     (r"\frac", "\frac"),
     (r"\rho", "\rho"),
     (r"C:\temp\new", "C:\temp\new"),
+    ("cœur", "coeur"),
+    ("Ærø", "aero"),
+    ("≤ 5 mm", "<= 5 mm"),
+    ("3 ± 1", "3 +/- 1"),
+    ("İstanbul", "istanbul"),
     ("Frankie James", " Frankie James\n"),
     ("C++", "C++"),
 ]
