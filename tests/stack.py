@@ -31,21 +31,27 @@ from scripted_llm import Abilities, Request, ScriptedLlm
 
 ROOT = Path(__file__).parents[1]
 SAMPLES: list[Document] = [task.gold for task in read_tasks(SAMPLE) if task.gold]
-PASSWORD = "annotates-too"
-"""Of colleagues."""
-
 SETTLED = ("ready", "budget_used", "finished")
 
 
-def sign_up(label_studio: LabelStudioServer, email: str) -> LabelStudioClient:
+@dataclass(frozen=True)
+class Colleague:
+    """Another annotator; ``cookies``: those of a browser in which they are logged in."""
+
+    client: LabelStudioClient
+    cookies: Mapping[str, str]
+
+
+def sign_up(label_studio: LabelStudioServer, email: str) -> Colleague:
     """A new member of the organisation."""
     with httpx.Client(base_url=label_studio.base_url, timeout=60) as browser:
         page = browser.get("/user/signup/").text
         [token] = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
-        form = {"csrfmiddlewaretoken": token, "email": email, "password": PASSWORD}
+        form = {"csrfmiddlewaretoken": token, "email": email, "password": "annotates-too"}
         browser.post("/user/signup/", data=form, headers={"Referer": label_studio.base_url})
         answer = browser.get("/api/current-user/token").raise_for_status().json()
-    return LabelStudioClient(label_studio.base_url, answer["token"])
+        client = LabelStudioClient(label_studio.base_url, answer["token"])
+        return Colleague(client, dict(browser.cookies))
 
 
 @dataclass
@@ -116,10 +122,6 @@ class Stack:
         while not condition():
             assert time.monotonic() < end, "what was waited for did not happen"
             time.sleep(0.1)
-
-    def colleague(self, name: str) -> LabelStudioClient:
-        """Another annotator, signed up."""
-        return sign_up(self.label_studio, f"{name}@example.com")
 
     def queue(self, project_id: int) -> list[int]:
         return [entry.task_id for entry in self.tools.store.queue(project_id)]

@@ -7,6 +7,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, Response
 
 from backend.demo.services import LabelStudioServer
+from stack import Colleague
 
 WHERE_TO_DRAW = """() => {
   const line = document.querySelector('.lsf-richtext__line') ?? document.querySelector('[class*=richtext]');
@@ -37,20 +38,34 @@ PATIENCE = 120_000
 """Milliseconds: a busy machine takes long over a page of Label Studio."""
 
 
-def logged_in(
-    browser: Browser, label_studio: LabelStudioServer, login: tuple[str, str] | None = None
-) -> Page:
-    """A page of a context of its own, which is to be closed in the end; of the first user, unless told."""
-    context = browser.new_context(base_url=label_studio.base_url, viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    user, password = login or label_studio.login
+def logged_in(browser: Browser, label_studio: LabelStudioServer) -> Page:
+    """A page of the first user, in a context of its own, which is to be closed in the end."""
+    page = _new_page(browser, label_studio)
+    user, password = label_studio.login
     page.goto("/user/login/")
     page.fill("input[name=email]", user)
     page.fill("input[name=password]", password)
     page.click("button[type=submit]")
     page.wait_for_url(lambda url: "/user/login" not in url)
     return page
+
+
+def of_colleague(browser: Browser, label_studio: LabelStudioServer, colleague: Colleague) -> Page:
+    """A page of somebody who is logged in already, in a context of its own as well."""
+    page = _new_page(browser, label_studio)
+    page.context.add_cookies(
+        [
+            {"name": name, "value": value, "url": label_studio.base_url}
+            for name, value in colleague.cookies.items()
+        ]
+    )
+    return page
+
+
+def _new_page(browser: Browser, label_studio: LabelStudioServer) -> Page:
+    context = browser.new_context(base_url=label_studio.base_url, viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    return context.new_page()
 
 
 def label_all_tasks(page: Page, project_id: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from editor import (
     label_all_tasks,
     label_as_displayed,
     logged_in,
+    of_colleague,
     open_task,
     press_skip,
     press_submit,
@@ -28,7 +29,7 @@ from playwright.sync_api import Browser, Page
 
 from backend.adapters.label_studio_person import OpenPage
 from backend.demo.sample import LABEL_CONFIG
-from stack import PASSWORD, SAMPLES, Stack, beside, nearly_gold
+from stack import SAMPLES, Stack, beside, nearly_gold, sign_up
 
 TEXTS = [document for document in SAMPLES if len(document.spans) >= 3]
 PUBLICATIONS = 3
@@ -66,9 +67,9 @@ def pages(browser: Browser, quick: Stack, project: int) -> Iterator[dict[str, Op
     """Pages of several people, all opened before the product has published three times."""
     opened: dict[str, Open] = {}
     for name in IN_THE_STREAM:
-        person = name.replace(" ", "-")
-        quick.colleague(person).close()
-        page = logged_in(browser, quick.label_studio, (f"{person}@example.com", PASSWORD))
+        person = sign_up(quick.label_studio, f"{name.replace(' ', '-')}@example.com")
+        person.client.close()
+        page = of_colleague(browser, quick.label_studio, person)
         task = (label_as_displayed if name == "as displayed" else label_all_tasks)(page, project)
         prediction, seen = shown(page)
         word = draw_until_saved_as_draft(page) if name == "draft" else ""
@@ -150,18 +151,21 @@ def submitted(quick: Stack, opened: Open, *, edit: bool) -> dict[str, Any]:
     return stored
 
 
-def assert_noted_is_what_was_seen(quick: Stack, stored: dict[str, Any], opened: Open) -> None:
-    """Nobody else has this task, so nothing in it was to change."""
-    assert opened.prediction is not None
-    assert stored["parent_prediction"] == opened.prediction
-    kept = quick.raw("GET", f"api/predictions/{opened.prediction}/")
-    assert values(kept["result"]) == values(opened.seen)
+def assert_noted_is_what_was_seen(quick: Stack, project_id: int, *done: tuple[dict[str, Any], Open]) -> None:
+    """Of stored annotations and their pages: Label Studio has the prediction, the product its regions."""
+    store = quick.tools.store
+    for stored, opened in done:
+        assert stored["parent_prediction"] == opened.prediction is not None
+        quick.wait_for(lambda task=stored["task"]: task in store.witnesses(project_id))
+        noted = store.witnesses(project_id)[stored["task"]].result
+        assert noted is not None
+        assert values(noted) == values(opened.seen)
 
 
 @pytest.mark.parametrize("name", ["submit unedited", "submit edited"])
-def test_submit_saves(quick: Stack, pages: dict[str, Open], name: str) -> None:
+def test_submit_saves(quick: Stack, project: int, pages: dict[str, Open], name: str) -> None:
     stored = submitted(quick, pages[name], edit="unedited" not in name)
-    assert_noted_is_what_was_seen(quick, stored, pages[name])
+    assert_noted_is_what_was_seen(quick, project, (stored, pages[name]))
 
 
 @pytest.mark.parametrize("name", ["skip unedited", "skip edited"])
@@ -173,7 +177,7 @@ def test_skip_saves(quick: Stack, pages: dict[str, Open], name: str) -> None:
     assert answer.status == 201, answer.text()
     stored = annotation(quick, answer.json()["id"])
     assert (stored["task"], stored["was_cancelled"]) == (opened.task_id, True)
-    assert_noted_is_what_was_seen(quick, stored, opened)
+    assert stored["parent_prediction"] == opened.prediction is not None
 
 
 def test_update_saves(quick: Stack, pages: dict[str, Open]) -> None:
@@ -223,7 +227,7 @@ def test_quick_view_offers_the_suggestion_of_now(page: Page, quick: Stack, proje
 def test_texts_in_a_row_at_a_persons_pace(page: Page, quick: Stack, pace: str) -> None:
     texts, seconds = map(float, pace.split("x"))
     project_id = connected(quick, f"Pace {pace}", texts=int(texts) + 30, budget=str(int(texts) + 20))
-    refused = []
+    done, refused = [], []
     label_all_tasks(page, project_id)
     for _ in range(int(texts)):
         prediction, seen = shown(page)
@@ -236,11 +240,12 @@ def test_texts_in_a_row_at_a_persons_pace(page: Page, quick: Stack, pace: str) -
                 page.reload()
         if answer.status == 201:
             stored = annotation(quick, answer.json()["id"])
-            assert_noted_is_what_was_seen(quick, stored, Open(page, stored["task"], prediction, seen))
+            done.append((stored, Open(page, stored["task"], prediction, seen)))
         shows(page, following.value)
     assert refused == []
     quick.settle(project_id)
     assert len(quick.tools.store.demonstrations(project_id)) == texts
+    assert_noted_is_what_was_seen(quick, project_id, *done)
 
 
 def test_the_simulated_person_sends_what_the_page_sends(page: Page, quick: Stack, project: int) -> None:
@@ -258,7 +263,7 @@ def test_the_simulated_person_sends_what_the_page_sends(page: Page, quick: Stack
 
 def test_a_second_annotator_gets_the_suggestions_too(quick: Stack) -> None:
     project_id = connected(quick, "Two a task", budget="8", maximum_annotations=2)
-    second = quick.colleague("second")
+    second = sign_up(quick.label_studio, "second@example.com").client
     done = []
     for _ in range(6):
         served = quick.client.next_task(project_id)

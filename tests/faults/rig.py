@@ -69,7 +69,7 @@ class Rig:
         self.environment = self._environment()
         self.tools = build_tools(read_settings({**self.environment, **self._past_the_proxies()}))
         self.store = self.tools.store
-        self.colleague = sign_up(label_studio, f"colleague-{time.time_ns()}@example.com")
+        self.colleague = sign_up(label_studio, f"colleague-{time.time_ns()}@example.com").client
         self.submitted: dict[int, dict[int, int]] = {}
         self.webs = [self.start_web(port) for port in self._web_ports]
         self.workers = [self.start_worker() for _ in range(workers)]
