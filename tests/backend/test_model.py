@@ -16,7 +16,12 @@ from backend.demo.services import RedisServer
 from backend.ports import ProjectSettings, Suggestion
 from fakes import LABEL_CONFIG
 
-REGION = {"from_name": "label", "to_name": "text", "type": "labels", "value": {"start": 0, "end": 4}}
+REGION = {
+    "from_name": "label",
+    "to_name": "text",
+    "type": "labels",
+    "value": {"start": 0, "end": 4, "text": "plum", "labels": ["Fruit"]},
+}
 CACHE: dict[tuple[str, str], Any] = {}
 
 

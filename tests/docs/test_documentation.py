@@ -163,7 +163,8 @@ def test_messages_that_troubleshooting_quotes_are_those_of_the_product() -> None
         for words in re.findall(r"(?:^|\s)'(.+?)'(?=,|$| or | on )", heading)
     ]
     assert len(quoted) >= 12
-    source = " ".join(path.read_text("utf-8") for path in (ROOT / "backend").rglob("*.py"))
+    sources = [*(ROOT / "backend").rglob("*.py"), *(ROOT / "backend").rglob("*.toml")]
+    source = " ".join(path.read_text("utf-8") for path in sources)
     joined = re.sub(r"\"\s*f?\"", "", source)
     for words in quoted:
         parts = [part for part in re.split(r" ?\.\.\.|8080|Label Studio is", words) if part.strip()]
