@@ -5,28 +5,38 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-demo system demo test test-fast test-compose test-package test-faults test-pace lint docs docs-links lock audit check bench bench-load bench-scale screenshots clean
+.PHONY: help setup setup-demo setup-plain system demo test test-fast test-compose test-package test-faults test-pace lint docs docs-links lock audit check bench bench-load bench-scale screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-.venv/installed-%: requirements-%.txt requirements.txt pyproject.toml
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { echo "python3 -m venv does not work; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing $< into .venv (a minute or two, once) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r $< || { echo "pip could not install $<: is there a network, and a C compiler? See above." >&2; exit 1; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+endef
+
+.venv/installed-%: requirements-%.txt requirements.txt pyproject.toml
+	$(install)
 
 setup: .venv/installed-dev ## make .venv with everything for development
 
 setup-demo: .venv/installed-demo
 
+setup-plain: .venv/installed-plain
+
+.venv/installed-plain: requirements.txt pyproject.toml
+	$(install)
+
 system:
 	@scripts/system-packages
 
-demo: setup-demo ## run the whole product: Label Studio, Redis, backend, worker, model, sample texts
+# Without the embedded model nothing is installed for it.
+demo: $(if $(findstring --no-model,$(ARGS)),setup-plain,setup-demo) ## run the whole product: Label Studio, Redis, backend, worker, model, sample texts
 	@$(BIN)/allabel demo $(ARGS)
 
 test: setup system ## all tests, on a real Label Studio, Redis, worker, model and browser

@@ -205,6 +205,9 @@ def estimate(
     if json:
         typer.echo(found.to_json())
         return
+    if not found.costs:
+        out.print("No model is configured, so nothing is asked and nothing is spent.", highlight=False)
+        return
     table = Table("", "calls", "prompt tokens", "answer tokens", "cost", title=f"Project {project}")
     for cost in found.costs:
         money = "-" if cost.money is None else f"{cost.money:.4f}"
@@ -315,6 +318,9 @@ def demo(
     exit: Annotated[
         bool, typer.Option("--exit", help="Stop everything afterwards and print a JSON line.")
     ] = False,
+    no_model: Annotated[
+        bool, typer.Option("--no-model", help="No language model: suggestions are learnt from annotations.")
+    ] = False,
 ) -> None:
     """A real Label Studio with sample texts, this backend, Redis and a small language model.
 
@@ -329,6 +335,7 @@ def demo(
         autopilot=autopilot,
         exit_after=exit,
         pace=pace,
+        with_model=not no_model,
     )
     raise typer.Exit(code)
 

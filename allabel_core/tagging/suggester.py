@@ -62,6 +62,7 @@ class Suggester:
         *,
         dictionary: Sequence[tuple[str, str]] = (),
         previous: Suggester | None = None,
+        quick: bool = False,
     ) -> Suggester:
         """Learn from annotated texts, in the order of annotation. The same input gives the same result.
 
@@ -69,6 +70,7 @@ class Suggester:
         :param dictionary: (term, label) of an expert's own.
         :param previous: an earlier state of the same project: what was measured then is measured again only
             when a tenth of the texts is new, and what is shown changes only for a clear difference.
+        :param quick: measure nothing, however many texts are new; ``wants_judging`` tells when to.
         """
         kept = _latest(documents)
         learnt = list(documents[kept:])
@@ -85,28 +87,33 @@ class Suggester:
         known = replace(known, tagger=preparation.train(range(len(learnt))))
         if len(learnt) < FEWEST_FOR_ARBITER:
             return known
-        if previous is not None and previous._still_judges(known, answers):
-            return replace(
-                known,
-                learned=previous.learned,
-                joined=previous.joined,
-                judged=previous.judged,
-                figures=previous.figures,
-                shown=previous.shown,
-            )
+        reused = known._judged_as(previous)
+        if quick or not reused.wants_judging(len(answers)):
+            return reused
         return known._judging(cross_fitted(learnt, preparation, known.lexicon, answers), previous)
 
-    def _still_judges(self, now: Suggester, answers: Mapping[int, ModelSpans]) -> bool:
-        """Whether these arbiters are still good for what is known ``now``."""
-        wants_joined = self.joined is None and len(answers) >= FEWEST_FOR_ARBITER
-        same_labels = now.tagger is not None and self.tagger is not None and now.labels == self.labels
-        return (
-            same_labels
-            and self.learned is not None
-            and not wants_joined
-            and self.judged >= _GOOD_FOR * now.texts
-            and self.judged <= now.texts
+    def _judged_as(self, previous: Suggester | None) -> Suggester:
+        """With the arbiters of ``previous``, where these know the same labels."""
+        if previous is None or previous.tagger is None or previous.labels != self.labels:
+            return self
+        return replace(
+            self,
+            learned=previous.learned,
+            joined=previous.joined,
+            judged=previous.judged,
+            figures=previous.figures,
+            shown=previous.shown,
         )
+
+    def wants_judging(self, answers: int) -> bool:
+        """Whether arbiters are to be learnt, from so many texts that a model has answered.
+
+        They are good for as long as nine tenths of the texts were there when they were learnt.
+        """
+        if self.tagger is None or self.texts < FEWEST_FOR_ARBITER:
+            return False
+        wants_joined = self.joined is None and answers >= FEWEST_FOR_ARBITER
+        return self.learned is None or wants_joined or not _GOOD_FOR * self.texts <= self.judged <= self.texts
 
     def _judging(self, evidence: Evidence, previous: Suggester | None) -> Suggester:
         """With arbiters, and with figures of what each source is worth."""

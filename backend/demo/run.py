@@ -51,7 +51,7 @@ class Running(Protocol):
 class Options:
     """``autopilot``: how many tasks to annotate from gold, ``pace`` seconds for each at least.
 
-    ``exit_after``: stop everything then.
+    ``exit_after``: stop everything then. ``with_model``: the environment's, otherwise the embedded one.
     """
 
     data: Path | None
@@ -60,6 +60,7 @@ class Options:
     autopilot: int
     pace: float
     exit_after: bool
+    with_model: bool
 
 
 def run_demo(
@@ -70,6 +71,7 @@ def run_demo(
     autopilot: int,
     exit_after: bool,
     pace: float = 0.0,
+    with_model: bool = True,
 ) -> int:
     """Start everything, show how to use it, and stay until Ctrl-C or, on request, the autopilot's end.
 
@@ -79,7 +81,7 @@ def run_demo(
 
     :raises AllabelError: something cannot be started or read; everything is stopped by then.
     """
-    options = Options(data, port, label_studio_port, autopilot, pace, exit_after)
+    options = Options(data, port, label_studio_port, autopilot, pace, exit_after, with_model)
     previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     screen = Screen()
     summary: dict[str, object] = {}
@@ -197,7 +199,7 @@ Three things to try:
   2. Watch it learn: every few annotations the rest of the queue is ranked and pre-annotated anew.
      The project's page follows by itself; so does the tab 'ALLabel queue' in {project}/data;
      in another terminal: {command} status {self.project_id})
-  3. Let the model label the rest: when the budget is used up, press 'Label the rest' on the project's page;
+  3. Have the rest labelled: when the budget is used up, press 'Label the rest' on the project's page;
      or 'Start Training' in {project}/settings/ml;
      or in another terminal: {command} finish {self.project_id})
 
@@ -219,13 +221,16 @@ def _start(options: Options, screen: Screen, stack: ExitStack) -> Demo:
     label_studio = LabelStudioServer(
         directory / "label-studio", options.label_studio_port, environment=environment
     )
-    model = None if uses_own_endpoint() else ModelServer(directory / "model", _kept_port(state, "model"))
+    embedded = options.with_model and not uses_own_endpoint()
+    model = ModelServer(directory / "model", _kept_port(state, "model")) if embedded else None
     state.save()
     for service in (redis, label_studio, *([model] if model else [])):
         stack.callback(service.stop)
         with screen.step(service.name) as tell:
             service.start(tell)
     settings = product_environment(port=options.port, redis=redis, label_studio=label_studio, model=model)
+    if not options.with_model:
+        settings["OPENAI_PROVIDER"] = "none"
     _write_environment(directory / "env", settings)
     backend = BackendServer(directory / "backend", options.port, settings)
     worker = Worker(directory / "backend", settings)

@@ -8,7 +8,7 @@ from .tools import Tools
 def finish(tools: Tools, project_id: int) -> None:
     """From now on every remaining task is pre-annotated; the worker does the work."""
     # A corpus of -1: that of the next sync, which may hold annotations not yet read.
-    tools.store.set_facts(project_id, finishing=1, finishing_corpus=-1, capped=0)
+    tools.store.set_facts(project_id, finishing=1, finishing_corpus=-1, finish_learned="", capped=0)
     if tools.store.fact(project_id, "state") == "capped":
         tools.store.set_facts(project_id, state="finishing")
     # Set-up notes it in Label Studio, too.

@@ -48,7 +48,7 @@ def predict(
         task_id: made for task_id, made in store.suggestions(project_id, ids).items() if task_id not in blind
     }
     missing = [task_id for task_id in ids if task_id not in found and task_id not in blind]
-    if missing and tools.model is not None:
+    if missing and (tools.model is not None or store.suggester_version(project_id)):
         found |= _ask_worker(tools, project_id, missing, deadline)
     version = store.fact(project_id, "version")
     places = store.places(project_id, ids)

@@ -25,8 +25,9 @@ def reset(tools: Tools, project_id: int) -> None:
     with (
         store.lock(f"sync:{project_id}", wait=PATIENCE_SECONDS) as alone,
         store.lock(f"publish:{project_id}", wait=PATIENCE_SECONDS) as silent,
+        store.lock(f"learn:{project_id}", wait=PATIENCE_SECONDS) as idle,
     ):
-        if not (alone and silent):
+        if not (alone and silent and idle):
             raise BackendError(f"A worker is busy with project {project_id}; try again, or stop the workers.")
         project = label_studio.project(project_id)
         before = settings_before(tools, project_id)

@@ -18,6 +18,7 @@ from .corpus import Corpus, read_annotations
 from .encoder import needs_embeddings
 from .events import KINDS as EVENT_KINDS
 from .insight import look
+from .learn import note_to_learn
 from .pace import note_pace
 from .plan import model_doubts, plan_suggestions
 from .pool import update_texts
@@ -108,6 +109,7 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     witness(tools, project_id, corpus)
     note_pace(tools, project_id, corpus.submissions)
     store.set_facts(project_id, label_config=project.label_config, instructions=project.instructions)
+    note_to_learn(tools, project_id)
     if kinds <= CHECKS and corpus.done == before and not read:
         queue = store.queue(project_id)
     else:
