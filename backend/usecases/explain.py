@@ -8,11 +8,11 @@ from itertools import zip_longest
 from allabel_core.quality.edits import Edit, span_edits
 
 from ..labeling.label_config import parse_label_config
-from ..labeling.results import document_from_annotation
+from ..labeling.results import document_from_annotation, region_id
 from ..ports import QueueEntry, Suggestion, Witness
 from .audit import blind_tasks
 from .connect import task_url
-from .figures import DemonstrationShown, QueuedTask, SpanChange, TaskReport
+from .figures import DemonstrationShown, QueuedTask, SpanChange, SuggestedSpan, TaskReport
 from .tools import Tools
 
 EXCERPT = 160
@@ -94,7 +94,23 @@ def explain_task(tools: Tools, project_id: int, task_id: int) -> TaskReport | No
         blind=blind,
         demonstrations=shown_demonstrations(tools, project_id, made, texts),
         changes=_changes(tools, project_id, witness) if witness else [],
+        suggested=_suggested(tools, project_id, text, made) if made and (witness or not blind) else [],
     )
+
+
+def _suggested(tools: Tools, project_id: int, text: str, made: Suggestion | Witness) -> list[SuggestedSpan]:
+    interface = parse_label_config(tools.store.fact(project_id, "label_config") or "")
+    result = made.result or []
+    scores = {item.get("id"): item.get("score") for item in result}
+    return [
+        SuggestedSpan(
+            words=text[span.start : span.end],
+            label=span.label,
+            confidence=scores.get(region_id(span)),
+            sources=made.sources.get(region_id(span), ""),
+        )
+        for span in document_from_annotation(interface, text, result).spans
+    ]
 
 
 def _state(tools: Tools, project_id: int, task_id: int, *, annotated: bool) -> str:

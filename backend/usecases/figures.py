@@ -240,9 +240,20 @@ class SpanChange:
 
 
 @dataclass(frozen=True, slots=True)
+class SuggestedSpan:
+    """A span of the suggestion. ``sources``: who proposes it, in words; empty where that is not known."""
+
+    words: str
+    label: str
+    confidence: float | None
+    sources: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskReport:
     """One task. ``state``: annotated, skipped, queued, auto (labelled by the model) or rest. ``blind``:
-    of the audit, hence annotated without a suggestion; ``changes`` are then what it would have needed."""
+    of the audit, hence annotated without a suggestion; ``changes`` are then what it would have needed, and
+    ``suggested`` is told afterwards only."""
 
     task_id: int
     state: str
@@ -252,6 +263,7 @@ class TaskReport:
     blind: bool
     demonstrations: list[DemonstrationShown]
     changes: list[SpanChange]
+    suggested: list[SuggestedSpan] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

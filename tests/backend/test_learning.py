@@ -14,6 +14,7 @@ from backend.adapters.store import Store
 from backend.ports import Suggestion
 from backend.usecases import learn as learn_module
 from backend.usecases.events import Event, receive
+from backend.usecases.explain import explain_task
 from backend.usecases.finish import finish
 from backend.usecases.learn import learn
 from backend.usecases.predict import predict
@@ -264,6 +265,32 @@ def test_relations_and_rare_labels_stay_the_models(store: Store, label_studio: F
     settle(tools)
     for task_id in label_studio.front():
         assert words(label_studio, task_id) == [marked(task_id)[0], ("noon", "Fruit")]
+
+
+def test_a_task_tells_who_proposes_each_span(store: Store, label_studio: FakeLabelStudio) -> None:
+    tools = project(store, label_studio, ScriptedModel(spot_fruits), k=0)
+    for _ in range(8):
+        annotate(tools, label_studio, 3)
+    task_id = label_studio.front()[-1]
+
+    def told() -> dict[str, str]:
+        found = explain_task(tools, PROJECT, task_id)
+        assert found is not None
+        assert [(each.words, each.label) for each in found.suggested] == marked(task_id)
+        assert all(each.confidence is not None for each in found.suggested)
+        return {each.label: each.sources for each in found.suggested}
+
+    before = told()
+    assert before["Animal"].startswith("tagger; lexicon: marked ")
+    assert before["Fruit"].startswith("model and tagger; lexicon: marked ")
+    label_studio.annotate(task_id, gold(label_studio, TEXTS[task_id], *marked(task_id)))
+    receive(tools, Event("ANNOTATION_CREATED", PROJECT))
+    settle(tools)
+    assert all("tagger; lexicon: marked " in sources for sources in told().values())
+    store.save_audit(PROJECT, [label_studio.front()[0]])
+    blind = explain_task(tools, PROJECT, label_studio.front()[0])
+    assert blind is not None
+    assert blind.suggested == []
 
 
 def test_a_redis_that_was_emptied_learns_again(store: Store, label_studio: FakeLabelStudio) -> None:
