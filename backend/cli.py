@@ -22,7 +22,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from allabel_core.errors import AllabelError
+from allabel_core.errors import AllabelError, InvalidInputError
 
 from . import doctor as checks
 from .bootstrap import build_tools, rotate_secrets
@@ -145,6 +145,10 @@ def connect(
     similarity: Annotated[str | None, typer.Option(help="bm25 or sbert.")] = None,
     k: Annotated[int | None, typer.Option(min=0, help="Demonstrations shown to the model.")] = None,
     window: Annotated[int | None, typer.Option(min=1, help="Tasks pre-annotated ahead.")] = None,
+    dictionary: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Terms of your own: TSV of term and label, in UTF-8."),
+    ] = None,
     other: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting of a project, as NAME=VALUE.")
     ] = None,
@@ -158,11 +162,20 @@ def connect(
     given = {"budget": budget, "strategy": strategy, "similarity": similarity, "k": k, "window": window}
     params: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     params |= {name: value for name, _, value in (setting.partition("=") for setting in other or ())}
+    if dictionary is not None:
+        params["dictionary"] = _read_text(dictionary)
     connect_project(tools, project, params)
     out.print(f"Project {project} is connected to {tools.backend_url}.")
     out.print(f"Its page: {project_page(tools, project)}")
     if wait:
         _follow(tools, project, until=("ready", "budget_used", "finished", "capped"))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{path} cannot be read as UTF-8 text.") from error
 
 
 @app.command()

@@ -391,6 +391,9 @@ class ProjectSettings:
     audit: float = 0.1
     """The share of the budget that is drawn at random and annotated without suggestions, to measure how
     good these are; none of a budget below 20 tasks. See [Quality](../quality.md)."""
+    dictionary: str = ""
+    """Terms of your own, suggested before the first annotation: the text of a TSV, a term, a tab and a label
+    in each line. `allabel connect PROJECT --dictionary FILE` reads it from a file."""
 
 
 @dataclass(frozen=True, slots=True)

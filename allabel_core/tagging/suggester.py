@@ -13,7 +13,7 @@ from allabel_core.tagging.arbiter import Arbiter, Evidence, choose, cross_fitted
 from allabel_core.tagging.candidates import Candidate, describe, describe_answer, find_candidates
 from allabel_core.tagging.crf import MOST_TOKENS, Crf, Preparation, Tagged
 from allabel_core.tagging.figures import Figures, Shown, alone, measured
-from allabel_core.tagging.lexicon import Lexicon, build_lexicon
+from allabel_core.tagging.lexicon import DICTIONARY_WEIGHT, Lexicon, build_lexicon
 from allabel_core.tagging.sources import ModelSpans, Source, SuggestedSpan, TextSuggestion
 from allabel_core.tagging.tokens import tokenize
 from allabel_core.types import Document, FloatArray, Span
@@ -224,12 +224,16 @@ def _suggested(candidate: Candidate, likely: float) -> SuggestedSpan:
     proposed: dict[Source, bool] = {
         "model": candidate.model is not None,
         "tagger": candidate.tagger >= _RULE_THRESHOLD,
-        "lexicon": candidate.known.marked > 0,
+        "lexicon": candidate.known.marked > (DICTIONARY_WEIGHT if candidate.in_dictionary else 0),
         "dictionary": candidate.in_dictionary,
     }
     sources: tuple[Source, ...] = tuple(source for source, does in proposed.items() if does) or ("tagger",)
     known = candidate.known
-    marked, seen = (known.marked, known.seen) if known.marked else (0, 0)
+    # What the dictionary counts for, nobody has marked.
+    listed = DICTIONARY_WEIGHT if candidate.in_dictionary else 0
+    marked, seen = known.marked - listed, known.seen - listed
+    if marked <= 0:
+        marked, seen = 0, 0
     return SuggestedSpan(candidate.span, min(1.0, likely), sources, marked, seen)
 
 

@@ -16,6 +16,7 @@ from ..errors import LabelStudioError
 from ..labeling.label_config import LabelingInterface, parse_label_config
 from ..logs import where
 from ..ports import StoredDemonstration
+from .dictionary import read_dictionary
 from .learned import current_suggester, model_spans, rejoin
 from .pace import front_size
 from .publish import publish
@@ -68,10 +69,11 @@ def _learn(tools: Tools, project_id: int, basis: str) -> bool:
     store = tools.store
     interface = parse_label_config(store.fact(project_id, "label_config") or "")
     shown = store.demonstrations(project_id)
+    terms = _terms(tools, project_id, interface)
     _, previous = current_suggester(tools, project_id)
     if store.fact(project_id, "learned_from") != basis:
         documents = [_of_interface(interface, each.document) for each in shown]
-        previous = Suggester.train(documents, previous=previous, quick=True)
+        previous = Suggester.train(documents, dictionary=terms, previous=previous, quick=True)
         _take_up(tools, project_id, previous, shown)
         store.set_facts(project_id, learned_from=basis)
     if previous is None or not previous.wants_judging(
@@ -82,7 +84,8 @@ def _learn(tools: Tools, project_id: int, basis: str) -> bool:
     if store.due_projects():
         return False
     documents = [_of_interface(interface, each.document) for each in shown]
-    _take_up(tools, project_id, Suggester.train(documents, answers, previous=previous), shown)
+    judged = Suggester.train(documents, answers, dictionary=terms, previous=previous)
+    _take_up(tools, project_id, judged, shown)
     _note_finish(tools, project_id)
     return True
 
@@ -111,8 +114,21 @@ def _take_up(tools: Tools, project_id: int, known: Suggester, annotated: list[St
 def _basis(tools: Tools, project_id: int) -> str:
     """Identifies all that is learnt from."""
     facts = tools.store.facts(project_id)
-    config = hashlib.sha256(facts.get("label_config", "").encode()).hexdigest()[:16]
-    return f"{facts.get('annotated_version', '')} {config}"
+    terms = tools.store.settings(project_id).dictionary
+    rest = hashlib.sha256(f"{facts.get('label_config', '')}\0{terms}".encode()).hexdigest()[:16]
+    return f"{facts.get('annotated_version', '')} {rest}"
+
+
+def _terms(tools: Tools, project_id: int, interface: LabelingInterface) -> list[tuple[str, str]]:
+    """The project's dictionary, without labels that the project does not have, which are told."""
+    terms = read_dictionary(tools.store.settings(project_id).dictionary)
+    if unknown := sorted({label for _, label in terms} - interface.from_name.keys()):
+        tools.store.note_error(
+            project_id,
+            f"The dictionary has a label that the project does not have: {unknown[0]}.",
+            f"Its terms are left out. The project's labels are {', '.join(interface.labels)}.",
+        )
+    return [(term, label) for term, label in terms if label in interface.from_name]
 
 
 def _of_interface(interface: LabelingInterface, document: Document) -> Document:

@@ -9,10 +9,12 @@ import projects
 import pytest
 from projects import FRUITS, PROJECT, connected, entities, gold, make_tools, spot_fruits
 
+from allabel_core.errors import InvalidInputError
 from allabel_core.prompting import Prompt
 from backend.adapters.store import Store
 from backend.ports import Suggestion
 from backend.usecases import learn as learn_module
+from backend.usecases.connect import register
 from backend.usecases.events import Event, receive
 from backend.usecases.explain import explain_task
 from backend.usecases.finish import finish
@@ -291,6 +293,31 @@ def test_a_task_tells_who_proposes_each_span(store: Store, label_studio: FakeLab
     blind = explain_task(tools, PROJECT, label_studio.front()[0])
     assert blind is not None
     assert blind.suggested == []
+
+
+def test_a_dictionary_suggests_before_the_first_annotation(
+    store: Store, label_studio: FakeLabelStudio
+) -> None:
+    tools = make_tools(store, label_studio, None)
+    terms = "# fruits\n" + "".join(f"{fruit.upper()}\tFruit\n" for fruit in FRUITS) + "at noon\tTime\n"
+    register(tools, PROJECT, backend_url="", extra_params={"dictionary": terms})
+    settle(tools)
+    for task_id in label_studio.front():
+        assert words(label_studio, task_id) == [marked(task_id)[1]]
+        assert list(made(tools, task_id).sources.values()) == ["dictionary"]
+    assert "Time" in store.errors(PROJECT)[0].message
+    register(tools, PROJECT, backend_url="", extra_params={"dictionary": "noon\tFruit"})
+    settle(tools)
+    assert {tuple(words(label_studio, task_id)) for task_id in label_studio.front()} == {(("noon", "Fruit"),)}
+
+
+@pytest.mark.parametrize("content", ["apple", "apple\t", "\tFruit", "apple\tFruit\tmore"])
+def test_a_dictionary_that_cannot_be_read_is_refused(
+    store: Store, label_studio: FakeLabelStudio, content: str
+) -> None:
+    tools = make_tools(store, label_studio, None)
+    with pytest.raises(InvalidInputError, match="Line 2 of the dictionary"):
+        register(tools, PROJECT, backend_url="", extra_params={"dictionary": f"# mine\n{content}"})
 
 
 def test_a_redis_that_was_emptied_learns_again(store: Store, label_studio: FakeLabelStudio) -> None:
