@@ -117,9 +117,9 @@ def build_model(settings: Settings, redis: Redis) -> LanguageModel | None:
 
 def build_model_on(settings: Settings, store: KeyValue) -> LanguageModel | None:
     """The same with its cache and ledger in ``store``."""
-    if not settings.model_configured:
-        return None
     provider = settings.openai_provider
+    if provider == "none" or not settings.model_configured:
+        return None
     base_url = {"azure": settings.azure_resource_endpoint, "ollama": settings.ollama_endpoint}.get(
         provider, ""
     )

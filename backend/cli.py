@@ -22,7 +22,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from allabel_core.errors import AllabelError
+from allabel_core.errors import AllabelError, InvalidInputError
 
 from . import doctor as checks
 from .bootstrap import build_tools, rotate_secrets
@@ -155,6 +155,10 @@ def connect(
     similarity: Annotated[str | None, typer.Option(help="bm25 or sbert.")] = None,
     k: Annotated[int | None, typer.Option(min=0, help="Demonstrations shown to the model.")] = None,
     window: Annotated[int | None, typer.Option(min=1, help="Tasks pre-annotated ahead.")] = None,
+    dictionary: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Terms of your own: TSV of term and label, in UTF-8."),
+    ] = None,
     other: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting of a project, as NAME=VALUE.")
     ] = None,
@@ -168,11 +172,20 @@ def connect(
     given = {"budget": budget, "strategy": strategy, "similarity": similarity, "k": k, "window": window}
     params: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     params |= {name: value for name, _, value in (setting.partition("=") for setting in other or ())}
+    if dictionary is not None:
+        params["dictionary"] = _read_text(dictionary)
     connect_project(tools, project, params)
     out.print(f"Project {project} is connected to {tools.backend_url}.")
     out.print(f"Its page: {project_page(tools, project)}")
     if wait:
         _follow(tools, project, until=("ready", "budget_used", "no_tasks", "no_texts", "finished", "capped"))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{path} cannot be read as UTF-8 text.") from error
 
 
 @app.command()
@@ -214,6 +227,9 @@ def estimate(
     found = estimate_project(tools, project)
     if json:
         typer.echo(found.to_json())
+        return
+    if not found.costs:
+        out.print("No model is configured, so nothing is asked and nothing is spent.", highlight=False)
         return
     table = Table("", "calls", "prompt tokens", "answer tokens", "cost", title=f"Project {project}")
     for cost in found.costs:
@@ -351,6 +367,9 @@ def demo(
     exit: Annotated[
         bool, typer.Option("--exit", help="Stop everything afterwards and print a JSON line.")
     ] = False,
+    no_model: Annotated[
+        bool, typer.Option("--no-model", help="No language model: suggestions are learnt from annotations.")
+    ] = False,
 ) -> None:
     """A real Label Studio with sample texts, this backend, Redis and a small language model.
 
@@ -369,6 +388,7 @@ def demo(
         pace=pace,
         labels=named,
         text_field=text,
+        with_model=not no_model,
     )
     raise typer.Exit(code)
 

@@ -407,6 +407,9 @@ class ProjectSettings:
     labels_renamed: str = ""
     """Labels that have a new name in the label config, as `{"old name": "new name"}`: annotations with the
     old one count as if they had the new one."""
+    dictionary: str = ""
+    """Terms of your own, suggested before the first annotation: the text of a TSV, a term, a tab and a label
+    in each line. `allabel connect PROJECT --dictionary FILE` reads it from a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -517,17 +520,30 @@ class NotedError:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What the language model says of a text, as regions with its own confidences; see ``Suggestion``."""
+
+    regions: list[dict[str, Any]]
+    evidence: str
+    certainty: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A pre-annotation as Label Studio regions.
+    """A pre-annotation as Label Studio regions: the model's answer joined with what annotations have taught.
 
     ``recipe`` identifies all that shaped it (demonstrations, labels, model): where today's recipe
     differs, the suggestion is stale. ``problem`` says why ``result`` is empty though the model was
     to be asked. ``confidence`` is the lowest of the regions' scores, None without regions.
     ``regions`` are all that were found, their scores not calibrated; ``result`` are those shown, with
-    calibrated ones. ``evidence``: what the scores rest on, "logprobs", "agreement" or "support".
-    ``certainty`` in [0, 1]: how sure the model is of the whole answer, None where it gave none.
+    calibrated ones. ``evidence``: what the scores rest on: "logprobs", "agreement" or "support" of the
+    model, "tagger" without one, "joined" or "learned" where an arbiter has judged with or without it.
+    ``certainty`` in [0, 1]: how sure all sources are of the whole, None where nothing can be told.
     ``basis`` identifies the demonstrations as they were annotated then; ``corpus``: how many
     demonstrations there were to choose from; ``similarities``: of each demonstration to the text.
+    ``answer``: the model's, None while there is none. ``learned``: the version of what annotations had
+    taught, empty where nothing was joined. ``sources``: by region, who proposes it, in words.
+    ``expected_errors``: regions expected to be wrong or missing, None where no arbiter has judged.
     """
 
     task_id: int
@@ -543,6 +559,26 @@ class Suggestion:
     basis: str = ""
     corpus: int = 0
     similarities: list[float] = field(default_factory=list)
+    answer: ModelAnswer | None = None
+    learned: str = ""
+    sources: dict[str, str] = field(default_factory=dict)
+    expected_errors: float | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether any source had its say; otherwise it holds a place that has no suggestion yet."""
+        return self.answer is not None or bool(self.learned)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Suggestion:
+        """The inverse of ``asdict``; of an earlier release, all regions were the model's."""
+        given = dict(value)
+        answer = given.get("answer")
+        if answer is not None:
+            given["answer"] = ModelAnswer(**answer)
+        elif "answer" not in given and given["recipe"]:
+            given["answer"] = ModelAnswer(given["regions"], given["evidence"], given["certainty"])
+        return Suggestion(**given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -558,7 +594,8 @@ class Witness:
     """The suggestion of a task as it was before the annotation ``annotation_id`` was submitted.
 
     ``blind``: the annotator did not see it. ``result``: its regions, None where there was none.
-    ``demonstrations``: those that led to it, and ``similarities``, as in ``Suggestion``.
+    ``demonstrations``: those that led to it, and ``similarities`` and ``sources``, as in ``Suggestion``.
+    ``answered``: the model's regions of that moment, None where it had not answered.
     """
 
     task_id: int
@@ -567,3 +604,5 @@ class Witness:
     result: list[dict[str, Any]] | None = None
     demonstrations: list[int] = field(default_factory=list)
     similarities: list[float] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+    answered: list[dict[str, Any]] | None = None

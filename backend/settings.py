@@ -72,10 +72,11 @@ class Settings(BaseSettings):
     reconcile_seconds: Annotated[float, Field(gt=0)] = Field(60.0, alias="RECONCILE_SECONDS")
     """How often a worker compares what it knows with Label Studio, since webhooks get lost."""
 
-    openai_provider: Literal["openai", "azure", "ollama", "deepseek"] = Field(
+    openai_provider: Literal["openai", "azure", "ollama", "deepseek", "none"] = Field(
         "openai", alias="OPENAI_PROVIDER"
     )
-    """`openai` stands for every compatible server, by `OPENAI_BASE_URL`."""
+    """`openai` stands for every compatible server, by `OPENAI_BASE_URL`; with `none`, suggestions are learnt
+    from annotations alone, and no text leaves this backend."""
     openai_api_key: SecretStr = Field(NO_SECRET, alias="OPENAI_API_KEY")
     """The provider's key; local servers mostly need none."""
     openai_base_url: str = Field("", alias="OPENAI_BASE_URL")
@@ -238,7 +239,7 @@ class Settings(BaseSettings):
 
     @property
     def model_configured(self) -> bool:
-        return bool(
+        return self.openai_provider != "none" and bool(
             self.openai_api_key.get_secret_value()
             or self.openai_base_url
             or self.openai_provider in ("azure", "ollama")

@@ -28,6 +28,7 @@ from .periodic import Periodic
 from .pulse import Pulse
 from .settings import Settings, read_settings
 from .telemetry import watched_job
+from .usecases.learn import learn
 from .usecases.reconcile import RECONCILE, reconcile
 from .usecases.remedies import note_problem
 from .usecases.reset import resetting
@@ -42,8 +43,10 @@ logger = logging.getLogger(__name__)
 
 RANK_QUEUE = "allabel-rank"
 SUGGEST_QUEUE = "allabel-suggest"
+LEARN_QUEUE = "allabel-learn"
 SYNC_TIMEOUT = 3600
 SUGGEST_TIMEOUT = 900
+LEARN_TIMEOUT = 3600
 ALL_PROJECTS = 0
 QUEUED_AT_MOST = 20.0
 """Seconds after which a job that never began is taken for lost."""
@@ -73,6 +76,11 @@ def reconcile_job(_: int) -> None:
 def suggest_job(project_id: int) -> None:
     """Pre-annotate the next few wanted tasks of one project."""
     _run("suggest", _suggest, project_id)
+
+
+def learn_job(project_id: int) -> None:
+    """Learn from the annotations of one project."""
+    _run("learn", learn, project_id)
 
 
 def _suggest(tools: Tools, project_id: int) -> None:
@@ -112,6 +120,7 @@ for _job, _seconds in (
     (sync_job, SYNC_TIMEOUT),
     (reconcile_job, SYNC_TIMEOUT),
     (suggest_job, SUGGEST_TIMEOUT),
+    (learn_job, LEARN_TIMEOUT),
 ):
     NumberJob.allow(_job, _seconds)
 
@@ -148,6 +157,9 @@ class Ticker:
         for project_id in store.due_projects():
             if not store.locked(f"sync:{project_id}"):
                 enqueue_sync(store, project_id)
+        for project_id in store.to_learn():
+            if not store.locked(f"learn:{project_id}"):
+                _enqueue(store, LEARN_QUEUE, learn_job, "learn", project_id, LEARN_TIMEOUT)
         for project_id in store.projects():
             if store.unclaimed(project_id) > 0:
                 enqueue_suggestions(store, project_id)
@@ -215,7 +227,7 @@ class _Worker(SimpleWorker):
 
 def _work(connection: Redis) -> bool:
     """Whether it ended because it was told to; otherwise Redis failed."""
-    queues = [_queue(name, connection) for name in (RANK_QUEUE, SUGGEST_QUEUE)]
+    queues = [_queue(name, connection) for name in (RANK_QUEUE, SUGGEST_QUEUE, LEARN_QUEUE)]
     worker = _Worker(
         queues,
         connection=connection,

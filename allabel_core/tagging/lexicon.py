@@ -18,7 +18,7 @@ _MOST_WORDS = 24
 # A word marked once of once has a precision of (1 + 1/2) / (1 + 1).
 _PRIOR, _PRIOR_WEIGHT = 0.5, 1.0
 # What a term of the expert's own is worth: as much as so many occurrences that were all marked.
-_DICTIONARY_WEIGHT = 2
+DICTIONARY_WEIGHT = 2
 
 
 class Known(NamedTuple):
@@ -120,8 +120,8 @@ def build_lexicon(documents: Iterable[Document], dictionary: Iterable[tuple[str,
         for key, by_label in here.marked.items():
             total.marked.setdefault(key, Counter()).update(by_label)
     for term, label in terms.items():
-        total.seen[term] += _DICTIONARY_WEIGHT
-        total.marked.setdefault(term, Counter())[label] += _DICTIONARY_WEIGHT
+        total.seen[term] += DICTIONARY_WEIGHT
+        total.marked.setdefault(term, Counter())[label] += DICTIONARY_WEIGHT
     seen = Counter({key: count for key, count in total.seen.items() if count > 1 or key in total.marked})
     return Lexicon(Counts(seen, total.marked), frozenset(terms))
 

@@ -36,12 +36,12 @@ class SuggestedSpan:
     seen: int = 0
 
     def because(self) -> str:
-        """Such as "model and tagger; marked 7 of 7 times"."""
+        """Such as "model and tagger; lexicon: marked 7 of 7 times"."""
         names = [source for source in self.sources if source != "lexicon"]
         parts = [" and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))] if names else []
         if self.marked:
             times = "time" if self.seen == 1 else "times"
-            parts.append(f"marked {self.marked} of {self.seen} {times}")
+            parts.append(f"lexicon: marked {self.marked} of {self.seen} {times}")
         return "; ".join(parts)
 
 

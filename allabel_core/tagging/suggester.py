@@ -13,7 +13,7 @@ from allabel_core.tagging.arbiter import Arbiter, Evidence, choose, cross_fitted
 from allabel_core.tagging.candidates import Candidate, describe, describe_answer, find_candidates
 from allabel_core.tagging.crf import MOST_TOKENS, Crf, Preparation, Tagged
 from allabel_core.tagging.figures import Figures, Shown, alone, measured
-from allabel_core.tagging.lexicon import Lexicon, build_lexicon
+from allabel_core.tagging.lexicon import DICTIONARY_WEIGHT, Lexicon, build_lexicon
 from allabel_core.tagging.sources import ModelSpans, Source, SuggestedSpan, TextSuggestion
 from allabel_core.tagging.tokens import tokenize
 from allabel_core.types import Document, FloatArray, Span
@@ -62,6 +62,7 @@ class Suggester:
         *,
         dictionary: Sequence[tuple[str, str]] = (),
         previous: Suggester | None = None,
+        quick: bool = False,
     ) -> Suggester:
         """Learn from annotated texts, in the order of annotation. The same input gives the same result.
 
@@ -69,6 +70,7 @@ class Suggester:
         :param dictionary: (term, label) of an expert's own.
         :param previous: an earlier state of the same project: what was measured then is measured again only
             when a tenth of the texts is new, and what is shown changes only for a clear difference.
+        :param quick: measure nothing, however many texts are new; ``wants_judging`` tells when to.
         """
         kept = _latest(documents)
         learnt = list(documents[kept:])
@@ -85,28 +87,33 @@ class Suggester:
         known = replace(known, tagger=preparation.train(range(len(learnt))))
         if len(learnt) < FEWEST_FOR_ARBITER:
             return known
-        if previous is not None and previous._still_judges(known, answers):
-            return replace(
-                known,
-                learned=previous.learned,
-                joined=previous.joined,
-                judged=previous.judged,
-                figures=previous.figures,
-                shown=previous.shown,
-            )
+        reused = known._judged_as(previous)
+        if quick or not reused.wants_judging(len(answers)):
+            return reused
         return known._judging(cross_fitted(learnt, preparation, known.lexicon, answers), previous)
 
-    def _still_judges(self, now: Suggester, answers: Mapping[int, ModelSpans]) -> bool:
-        """Whether these arbiters are still good for what is known ``now``."""
-        wants_joined = self.joined is None and len(answers) >= FEWEST_FOR_ARBITER
-        same_labels = now.tagger is not None and self.tagger is not None and now.labels == self.labels
-        return (
-            same_labels
-            and self.learned is not None
-            and not wants_joined
-            and self.judged >= _GOOD_FOR * now.texts
-            and self.judged <= now.texts
+    def _judged_as(self, previous: Suggester | None) -> Suggester:
+        """With the arbiters of ``previous``, where these know the same labels."""
+        if previous is None or previous.tagger is None or previous.labels != self.labels:
+            return self
+        return replace(
+            self,
+            learned=previous.learned,
+            joined=previous.joined,
+            judged=previous.judged,
+            figures=previous.figures,
+            shown=previous.shown,
         )
+
+    def wants_judging(self, answers: int) -> bool:
+        """Whether arbiters are to be learnt, from so many texts that a model has answered.
+
+        They are good for as long as nine tenths of the texts were there when they were learnt.
+        """
+        if self.tagger is None or self.texts < FEWEST_FOR_ARBITER:
+            return False
+        wants_joined = self.joined is None and answers >= FEWEST_FOR_ARBITER
+        return self.learned is None or wants_joined or not _GOOD_FOR * self.texts <= self.judged <= self.texts
 
     def _judging(self, evidence: Evidence, previous: Suggester | None) -> Suggester:
         """With arbiters, and with figures of what each source is worth."""
@@ -217,12 +224,16 @@ def _suggested(candidate: Candidate, likely: float) -> SuggestedSpan:
     proposed: dict[Source, bool] = {
         "model": candidate.model is not None,
         "tagger": candidate.tagger >= _RULE_THRESHOLD,
-        "lexicon": candidate.known.marked > 0,
+        "lexicon": candidate.known.marked > (DICTIONARY_WEIGHT if candidate.in_dictionary else 0),
         "dictionary": candidate.in_dictionary,
     }
     sources: tuple[Source, ...] = tuple(source for source, does in proposed.items() if does) or ("tagger",)
     known = candidate.known
-    marked, seen = (known.marked, known.seen) if known.marked else (0, 0)
+    # What the dictionary counts for, nobody has marked.
+    listed = DICTIONARY_WEIGHT if candidate.in_dictionary else 0
+    marked, seen = known.marked - listed, known.seen - listed
+    if marked <= 0:
+        marked, seen = 0, 0
     return SuggestedSpan(candidate.span, min(1.0, likely), sources, marked, seen)
 
 

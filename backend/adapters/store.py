@@ -29,6 +29,7 @@ from .renewal import renewed
 from .store_access import StoredAccess
 from .store_board import StoredBoard
 from .store_figures import StoredFigures
+from .store_learning import StoredLearning
 from .store_quality import StoredQuality
 
 QUIET_SECONDS = 0.5
@@ -91,7 +92,7 @@ return claimed
 """
 
 
-class Store(StoredAccess, StoredBoard, StoredFigures, StoredQuality):
+class Store(StoredAccess, StoredBoard, StoredFigures, StoredLearning, StoredQuality):
     """All state of all projects. Raises ``redis.exceptions.RedisError`` where Redis fails."""
 
     def __init__(self, redis: Redis) -> None:
@@ -154,6 +155,7 @@ class Store(StoredAccess, StoredBoard, StoredFigures, StoredQuality):
     def forget_project(self, project_id: int) -> None:
         self.redis.srem("allabel:projects", project_id)
         self.redis.zrem("allabel:due", project_id)
+        self.learnt(project_id)
         for key in self.redis.scan_iter(self._key(project_id, "*"), count=1000):
             self.redis.delete(key)
 
@@ -367,6 +369,16 @@ class Store(StoredAccess, StoredBoard, StoredFigures, StoredQuality):
         raw = cast(list[bytes], self.redis.hvals(self._key(project_id, "annotated")))
         return {task.task_id: task for task in map(AnnotatedTask.from_json, raw)}
 
+    def annotated_among(self, project_id: int, task_ids: Sequence[int]) -> set[int]:
+        """Those of these tasks that people have annotated or skipped."""
+        if not task_ids:
+            return set()
+        raw = cast(
+            list["bytes | None"],
+            self.redis.hmget(self._key(project_id, "annotated"), [str(i) for i in task_ids]),
+        )
+        return {task_id for task_id, value in zip(task_ids, raw, strict=True) if value is not None}
+
     def save_annotated(
         self, project_id: int, changed: Iterable[AnnotatedTask], gone: Iterable[int], until: str
     ) -> None:
@@ -464,7 +476,7 @@ class Store(StoredAccess, StoredBoard, StoredFigures, StoredQuality):
         key = self._key(project_id, "suggestions")
         raw = cast(list["bytes | None"], self.redis.hmget(key, [str(task_id) for task_id in task_ids]))
         return {
-            task_id: Suggestion(**json.loads(value))
+            task_id: Suggestion.from_json(json.loads(value))
             for task_id, value in zip(task_ids, raw, strict=True)
             if value is not None
         }

@@ -134,7 +134,7 @@ class StoredBoard:
             list["bytes | None"], self.redis.hmget(self._key(project_id, "shown"), list(map(str, task_ids)))
         )
         return {
-            task_id: [ShownSuggestion(at, Suggestion(**made)) for at, made in json.loads(value)]
+            task_id: [ShownSuggestion(at, Suggestion.from_json(made)) for at, made in json.loads(value)]
             for task_id, value in zip(task_ids, raw, strict=True)
             if value is not None
         }

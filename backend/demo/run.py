@@ -53,6 +53,7 @@ class Options:
     """``autopilot``: how many tasks to annotate from gold, ``pace`` seconds for each at least.
 
     ``exit_after``: stop everything then. ``labels`` and ``text_field``: of the file ``data``.
+    ``with_model``: the environment's, otherwise the embedded one.
     """
 
     data: Path | None
@@ -63,6 +64,7 @@ class Options:
     exit_after: bool
     labels: tuple[str, ...] = ()
     text_field: str | None = None
+    with_model: bool = True
 
 
 def run_demo(
@@ -75,6 +77,7 @@ def run_demo(
     pace: float = 0.0,
     labels: tuple[str, ...] = (),
     text_field: str | None = None,
+    with_model: bool = True,
 ) -> int:
     """Start everything, show how to use it, and stay until Ctrl-C or, on request, the autopilot's end.
 
@@ -85,7 +88,15 @@ def run_demo(
     :raises AllabelError: something cannot be started or read; everything is stopped by then.
     """
     options = Options(
-        data, port, label_studio_port, autopilot, pace, exit_after, labels=labels, text_field=text_field
+        data,
+        port,
+        label_studio_port,
+        autopilot,
+        pace,
+        exit_after,
+        labels=labels,
+        text_field=text_field,
+        with_model=with_model,
     )
     previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     screen = Screen()
@@ -204,7 +215,7 @@ Three things to try:
   2. Watch it learn: every few annotations the rest of the queue is ranked and pre-annotated anew.
      The project's page follows by itself; so does the tab 'ALLabel queue' in {project}/data;
      in another terminal: {command} status {self.project_id})
-  3. Let the model label the rest: when the budget is used up, the project's page says if more is worth it;
+  3. Have the rest labelled: when the budget is used up, the project's page says if more is worth it;
      press '20 more' there, or 'Label the rest'; or 'Start Training' in {project}/settings/ml;
      or in another terminal: {command} finish {self.project_id})
 
@@ -234,7 +245,8 @@ def _start(options: Options, screen: Screen, stack: ExitStack) -> Demo:
     label_studio = LabelStudioServer(
         directory / "label-studio", options.label_studio_port, environment=environment
     )
-    model = None if uses_own_endpoint() else ModelServer(directory / "model", _kept_port(state, "model"))
+    embedded = options.with_model and not uses_own_endpoint()
+    model = ModelServer(directory / "model", _kept_port(state, "model")) if embedded else None
     state.save()
     # Label Studio takes the longest by far, so it comes last, in the thread that Ctrl-C ends.
     services = [(redis, 1.0), *([(model, 2.0)] if model else []), (label_studio, 10.0)]
@@ -242,6 +254,8 @@ def _start(options: Options, screen: Screen, stack: ExitStack) -> Demo:
         stack.callback(service.stop)
     screen.side_by_side([Job(service.name, weight, service.start) for service, weight in services])
     settings = product_environment(port=options.port, redis=redis, label_studio=label_studio, model=model)
+    if not options.with_model:
+        settings["OPENAI_PROVIDER"] = "none"
     _write_environment(directory / "env", settings)
     backend = BackendServer(directory / "backend", options.port, settings)
     worker = Worker(directory / "backend", settings)

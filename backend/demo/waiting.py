@@ -26,7 +26,7 @@ def wait_for_queue(
     whole: bool,
     annotated: int = 0,
 ) -> None:
-    """Until a queue is published; ``whole``: until nothing is left to rank, pre-annotate or publish.
+    """Until a queue is published; ``whole``: until nothing is left to rank, learn, pre-annotate or publish.
 
     ``annotated``: and the worker knows of at least so many annotations.
 
@@ -47,6 +47,7 @@ def wait_for_queue(
         done = done and int(facts.get("annotated", 0)) >= annotated
         if whole:
             done = done and facts.get("state") in SETTLED and not store.dirty(project_id)[0]
+            done = done and project_id not in store.to_learn()
         done_since = (done_since or time.monotonic()) if done else None
         if note := store.progress(project_id):
             on_progress(f"{note.doing} {note.done} of {note.total}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..ports import Suggestion
+from ..ports import ModelAnswer, Suggestion
 from .memory import is_version
 from .preannotator import Preannotator
 from .tools import Tools
@@ -24,7 +24,13 @@ def adopt(tools: Tools, project_id: int) -> None:
         project_id,
         [
             Suggestion(
-                one.task_id, one.result, ADOPTED, [], regions=one.result, confidence=_lowest(one.result)
+                one.task_id,
+                one.result,
+                ADOPTED,
+                [],
+                regions=one.result,
+                confidence=_lowest(one.result),
+                answer=ModelAnswer(one.result, "") if tools.model else None,
             )
             for one in found
             if one.result and one.model_version == version

@@ -14,6 +14,7 @@ from allabel_core.similarity.tokenize import TOKENIZERS
 
 from ..errors import LabelStudioError
 from ..ports import Project, ProjectSettings
+from .dictionary import read_dictionary
 from .figures import Advice
 from .memory import DESCRIPTION_MARK, PATH, TITLE, VIEW_TITLE, headers, recall_spending, settings_before
 from .ranking import budget_tasks
@@ -75,6 +76,7 @@ def with_params(settings: ProjectSettings, params: Mapping[str, Any]) -> Project
     }
     result = replace(settings, **chosen)
     budget_tasks(result.budget, 1)
+    read_dictionary(result.dictionary)
     if result.window < 1 or result.k < 0 or result.demonstration_tokens < 0:
         raise InvalidInputError("window must be at least 1, k and demonstration_tokens at least 0.")
     if not 0 <= result.min_confidence <= 1:

@@ -51,11 +51,13 @@ def estimate(tools: Tools, project_id: int) -> Estimate:
     Calls of the budget: every task once, and the window's tasks again whenever a new annotation is
     among their demonstrations; the j-th annotation is among the k best of j with probability k / j.
 
-    :raises InvalidInputError: there is no model, or the project has not been ranked yet.
+    :raises InvalidInputError: the project has not been ranked yet.
     """
     model, store = tools.model, tools.store
     if model is None:
-        raise InvalidInputError("No model is configured: set OPENAI_API_KEY or OPENAI_BASE_URL.")
+        return Estimate(
+            project_id, "no model is configured, so nothing is asked", (), Cost("finish", 0, 0, 0, None)
+        )
     if "budget" not in (facts := store.facts(project_id)):
         raise InvalidInputError(f"Project {project_id} has not been ranked yet; is a worker running?")
     settings = _by_words(store.settings(project_id))

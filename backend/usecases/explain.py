@@ -10,11 +10,11 @@ from allabel_core.quality.edits import Edit, span_edits
 from allabel_core.types import Document
 
 from ..labeling.label_config import parse_label_config
-from ..labeling.results import document_from_annotation
+from ..labeling.results import document_from_annotation, region_id
 from ..ports import QueueEntry, Suggestion, Witness
 from .audit import blind_tasks
 from .connect import task_url
-from .figures import DemonstrationShown, QueuedTask, SpanChange, TaskReport
+from .figures import DemonstrationShown, QueuedTask, SpanChange, SuggestedSpan, TaskReport
 from .marked import marked_document, marked_suggestion, marked_suggestions
 from .tools import Tools
 
@@ -119,6 +119,7 @@ def explain_task(tools: Tools, project_id: int, task_id: int) -> TaskReport | No
         suggested=marked_suggestion(tools, project_id, text, visible.result, len(text)) if visible else None,
         stage=entry.stage if entry else "",
         reason=entry.words if entry else "",
+        proposed=_proposed(tools, project_id, text, made) if made and (witness or not blind) else [],
     )
 
 
@@ -128,6 +129,21 @@ def _entry(tools: Tools, project_id: int, task_id: int) -> QueueEntry | None:
         return None
     front = tools.store.queue(project_id, LOOKED_THROUGH)
     return next((entry for entry in front if entry.task_id == task_id), None)
+
+
+def _proposed(tools: Tools, project_id: int, text: str, made: Suggestion | Witness) -> list[SuggestedSpan]:
+    interface = parse_label_config(tools.store.fact(project_id, "label_config") or "")
+    result = made.result or []
+    scores = {item.get("id"): item.get("score") for item in result}
+    return [
+        SuggestedSpan(
+            words=text[span.start : span.end],
+            label=span.label,
+            confidence=scores.get(region_id(span)),
+            sources=made.sources.get(region_id(span), ""),
+        )
+        for span in document_from_annotation(interface, text, result).spans
+    ]
 
 
 def _state(tools: Tools, project_id: int, task_id: int, *, annotated: bool) -> str:

@@ -277,11 +277,22 @@ class SpanChange:
 
 
 @dataclass(frozen=True, slots=True)
+class SuggestedSpan:
+    """A span of the suggestion. ``sources``: who proposes it, in words; empty where that is not known."""
+
+    words: str
+    label: str
+    confidence: float | None
+    sources: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskReport:
     """One task. ``state``: annotated, skipped, queued, auto (labelled by the model) or rest. ``blind``:
     of the audit, hence annotated without a suggestion; ``changes`` are then what it would have needed.
     ``demonstrations``: the most similar first. ``suggested``: the text with its suggestion, None where there
-    is none to be seen. ``stage`` and ``reason``: why it stands in the queue, empty where it does not."""
+    is none to be seen. ``stage`` and ``reason``: why it stands in the queue, empty where it does not.
+    ``proposed``: the suggestion's spans and who proposes them; of an audited text told afterwards only."""
 
     task_id: int
     state: str
@@ -294,6 +305,7 @@ class TaskReport:
     suggested: MarkedText | None = None
     stage: str = ""
     reason: str = ""
+    proposed: list[SuggestedSpan] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

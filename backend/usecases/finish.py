@@ -11,7 +11,7 @@ def finish(tools: Tools, project_id: int) -> None:
     if not store.fact(project_id, "finishing"):
         store.set_facts(project_id, finishing_from=_tokens(tools, project_id))
     # A corpus of -1: that of the next sync, which may hold annotations not yet read.
-    store.set_facts(project_id, finishing=1, finishing_corpus=-1, capped=0)
+    store.set_facts(project_id, finishing=1, finishing_corpus=-1, finish_learned="", capped=0)
     if store.fact(project_id, "state") == "capped":
         store.set_facts(project_id, state="finishing")
     # Set-up notes it in Label Studio, too.

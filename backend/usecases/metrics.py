@@ -20,7 +20,7 @@ GAUGES = {
     "rank_seconds": "How long the last ranking took.",
 }
 COUNTERS = {"rankings": "Rankings so far.", "publications": "Published queues so far."}
-QUEUES = ("allabel-rank", "allabel-suggest")
+QUEUES = ("allabel-rank", "allabel-suggest", "allabel-learn")
 
 
 class _Collector:

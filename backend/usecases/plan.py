@@ -9,7 +9,8 @@ import numpy as np
 
 from ..ports import ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
 from .adopt import settle_adopted
-from .calibration import learn_calibrations, present
+from .calibration import learn_calibrations
+from .learned import AT_ONCE, Learned, rejoin
 from .pace import front_size
 from .preannotator import Preannotator
 from .tools import Tools
@@ -39,6 +40,10 @@ def plan_suggestions(
     near = queue[: front_size(tools, project_id)]
     ahead = [entry.task_id for entry in (queue if finishing else near)]
     ahead += sorted(store.late(project_id) & known_tasks - done - set(ahead))
+    calibrations = learn_calibrations(tools, project_id, corpus)
+    if tools.model is None:
+        _plan_without_model(tools, project_id, ahead, sorted(known_tasks - done), settings)
+        return
     texts = store.some_texts(project_id, ahead)
     found = store.suggestions(project_id, sorted(store.suggested(project_id) - done))
     preannotator = Preannotator.of_project(tools, project_id)
@@ -52,14 +57,33 @@ def plan_suggestions(
         stale = _stale_while_finishing(tools, project_id, preannotator, known, texts)
     else:
         stale = [t for t, made in known.items() if preannotator.question(texts[t]).recipe != made.recipe]
-    missing = [task_id for task_id in ahead if task_id not in found]
+    missing = [t for t in ahead if t not in found or not (found[t].recipe or found[t].problem)]
+    stale = [task_id for task_id in stale if task_id not in set(missing)]
     probes: list[int] = []
     if asks_model(settings) and any(entry.stage == "uncertainty" for entry in near):
         gone = found.keys() - set(outdated)
         probes = sorted(known_tasks - done - gone - set(missing))
     store.replace_wanted(project_id, [*missing, *stale, *probes])
-    fresh = [made for task_id, made in known.items() if task_id not in set(stale)]
-    _present_anew(tools, project_id, corpus, fresh, settings)
+    rejoin(tools, project_id, list(known) if finishing else ahead, calibrations)
+
+
+def _plan_without_model(
+    tools: Tools, project_id: int, ahead: Sequence[int], open_tasks: Sequence[int], settings: ProjectSettings
+) -> None:
+    """What lies ahead is pre-annotated at once, the rest of a project that is being finished by jobs."""
+    store = tools.store
+    learned = Learned(tools, project_id)
+    later = list(ahead[AT_ONCE:])
+    probes = sorted(set(open_tasks) - set(ahead)) if asks_model(settings) else []
+    found = store.suggestions(project_id, [*later, *probes])
+    if learned.speaks:
+        renewed = [t for t in later if t not in found or found[t].learned != learned.version]
+        found = {task_id: made for task_id, made in found.items() if made.is_made}
+    else:
+        renewed = [task_id for task_id in later if task_id not in found]
+    store.replace_wanted(project_id, [*renewed, *(task_id for task_id in probes if task_id not in found)])
+    store.set_facts(project_id, model_problem="", capped=0)
+    rejoin(tools, project_id, ahead[:AT_ONCE])
 
 
 def _stale_while_finishing(
@@ -89,20 +113,6 @@ def _stale_while_finishing(
             else:
                 store.save_suggestions(project_id, [replace(made, corpus=corpus)])
     return stale
-
-
-def _present_anew(
-    tools: Tools,
-    project_id: int,
-    corpus: Sequence[StoredDemonstration],
-    suggestions: Sequence[Suggestion],
-    settings: ProjectSettings,
-) -> None:
-    calibrations = learn_calibrations(tools, project_id, corpus)
-    for made in suggestions:
-        today = present(made, calibrations, settings.min_confidence)
-        if made.regions and today.result != made.result:
-            tools.store.save_suggestions(project_id, [today])
 
 
 def asks_model(settings: ProjectSettings) -> bool:

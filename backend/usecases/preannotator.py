@@ -25,7 +25,15 @@ from allabel_core.types import Document, Relation, Span
 from ..errors import LanguageModelError
 from ..labeling.label_config import LabelingInterface, parse_label_config
 from ..labeling.results import result_from_spans
-from ..ports import Answer, FailureKind, LanguageModel, ProjectSettings, StoredDemonstration, Suggestion
+from ..ports import (
+    Answer,
+    FailureKind,
+    LanguageModel,
+    ModelAnswer,
+    ProjectSettings,
+    StoredDemonstration,
+    Suggestion,
+)
 from .reading import certainty, read_part, understand
 from .tools import Tools
 
@@ -257,6 +265,10 @@ class Preannotator:
         ]
         found = understand(chunks, parts)
         spans = [grounded.span for grounded in found.grounding.spans]
+        regions = result_from_spans(
+            self.interface, text, spans, scores=found.scores, relations=found.grounding.relations
+        )
+        sure = certainty(answers, found.scores)
         suggestion = Suggestion(
             task_id=task_id,
             result=[],
@@ -264,11 +276,10 @@ class Preannotator:
             demonstrations=question.demonstrations,
             problem=_problem(answers, found.tally),
             rejected=found.rejected,
-            regions=result_from_spans(
-                self.interface, text, spans, scores=found.scores, relations=found.grounding.relations
-            ),
+            regions=regions,
             evidence=found.evidence,
-            certainty=certainty(answers, found.scores),
+            certainty=sure,
+            answer=ModelAnswer(regions, found.evidence, sure),
             basis=question.basis,
             corpus=len(self._digests),
             similarities=question.similarities,

@@ -78,7 +78,7 @@ def _found(
     found = {t: made for t, made in there.items() if t in sent and t not in edited and not is_withdrawn(made)}
     may_be_asked = asked if interface.text_from_url else sent
     missing = [task_id for task_id in may_be_asked if task_id not in found]
-    if missing and tools.model is not None:
+    if missing and (tools.model is not None or store.suggester_version(project_id)):
         found |= _ask_worker(tools, project_id, missing, {t: sent[t] for t in edited}, deadline)
     texts = store.some_texts(project_id, list(found)) | sent
     return {t: made for t, made in found.items() if t in texts and _fits(interface, texts[t], made.result)}

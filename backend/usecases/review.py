@@ -37,7 +37,7 @@ def look_for_errors(tools: Tools, project_id: int, compared: Sequence[Compared])
     rows = [
         (
             made.task_id,
-            model.expected_errors(confidences(made)),
+            expected_errors(made, model),
             model.chance_right(confidences(made)),
             len(confidences(made)),
         )
@@ -54,7 +54,14 @@ def error_model(tools: Tools, project_id: int) -> ErrorModel:
 
 def most_errors_first(suggestion: Suggestion, model: ErrorModel) -> tuple[float, int]:
     """A key to sort by."""
-    return -model.expected_errors(confidences(suggestion)), suggestion.task_id
+    return -expected_errors(suggestion, model), suggestion.task_id
+
+
+def expected_errors(suggestion: Suggestion, model: ErrorModel) -> float:
+    """Spans expected to be wrong or missing: by the arbiter, otherwise by what suggestions lacked so far."""
+    if suggestion.expected_errors is not None:
+        return suggestion.expected_errors
+    return model.expected_errors(confidences(suggestion))
 
 
 def confidences(suggestion: Suggestion) -> list[float]:

@@ -16,6 +16,7 @@ from ..ports import Answer, ModelFailure, Suggestion
 from .calibration import present, stored_calibrations
 from .connect import DISCONNECTED
 from .label_changes import signature
+from .learned import AT_ONCE, Learned, rejoin
 from .pace import front_size
 from .plan import asks_model
 from .preannotator import Preannotator, Question
@@ -39,11 +40,12 @@ TRY_AGAIN_SECONDS = 30.0
 def suggest(tools: Tools, project_id: int) -> None:
     """Pre-annotate the next few wanted tasks, then publish what is ready.
 
-    A failure that says nothing about the text leaves the task wanted; meanwhile it has an empty
-    suggestion, so that the queue does not stop at it.
+    Without a model they get what annotations have taught. A failure that says nothing about the text
+    leaves the task wanted; meanwhile it has a suggestion without the model, so that the queue does not
+    stop at it.
     """
     store = tools.store
-    claimed = store.claim_wanted(project_id, tools.chunk)
+    claimed = store.claim_wanted(project_id, tools.chunk if tools.model else AT_ONCE)
     if store.fact(project_id, "state") == DISCONNECTED:
         store.no_longer_wanted(project_id, store.wanted(project_id))
         return
@@ -51,13 +53,32 @@ def suggest(tools: Tools, project_id: int) -> None:
     store.no_longer_wanted(project_id, set(claimed) - texts.keys())
     if not texts:
         return
+    if tools.model is None:
+        rejoin(tools, project_id, list(texts))
+        store.no_longer_wanted(project_id, texts)
+    elif not _ask_and_keep(tools, project_id, claimed, texts):
+        return
+    tools.tell(project_id, "pre-annotating", *_progress(tools, project_id))
+    if store.fact(project_id, "state") == "capped" or store.fact(project_id, "capped") == "1":
+        store.set_facts(project_id, state=queue_state(tools, project_id))
+    if not store.fact(project_id, "finishing") and not store.awaited(project_id):
+        # Else the next suggestion matters more; the sync after the last one publishes in any case.
+        publish(tools, project_id, wait=0.0)
+    if not store.wanted_count(project_id):
+        # Where the queue goes by the model's doubts, they are to be ranked by now.
+        store.mark_dirty(project_id, "doubts" if asks_model(store.settings(project_id)) else "suggestions")
+
+
+def _ask_and_keep(tools: Tools, project_id: int, claimed: Sequence[int], texts: Mapping[int, str]) -> bool:
+    """Whether this worker could ask at all."""
+    store = tools.store
     try:
         preannotator = Preannotator.of_project(tools, project_id)
         questions = {task_id: preannotator.question(text) for task_id, text in texts.items()}
     except MissingExtraError as error:
         # This worker cannot; the claims run out, and one that can may take them.
         note_problem(tools, project_id, error)
-        return
+        return False
     started = time.monotonic()
     with store.keeping_claims(project_id, claimed):
         outcomes = _ask(tools, project_id, questions)
@@ -72,16 +93,9 @@ def suggest(tools: Tools, project_id: int) -> None:
     _keep(tools, project_id, preannotator, texts, questions, answered)
     _note_time(tools, project_id, seconds, answered)
     _note_failures(tools, project_id, failed, questions)
+    rejoin(tools, project_id, list(failed))
     store.no_longer_wanted(project_id, [t for t in texts if t not in failed or failed[t].kind not in PASSING])
-    tools.tell(project_id, "pre-annotating", *_progress(tools, project_id))
-    if store.fact(project_id, "state") == "capped" or store.fact(project_id, "capped") == "1":
-        store.set_facts(project_id, state=queue_state(tools, project_id))
-    if not store.fact(project_id, "finishing") and not store.awaited(project_id):
-        # Else the next suggestion matters more; the sync after the last one publishes in any case.
-        publish(tools, project_id, wait=0.0)
-    if not store.wanted_count(project_id):
-        # Where the queue goes by the model's doubts, they are to be ranked by now.
-        store.mark_dirty(project_id, "doubts" if asks_model(store.settings(project_id)) else "suggestions")
+    return True
 
 
 def _ask(
@@ -101,8 +115,7 @@ def _ask(
 
 def _answers(tools: Tools, project_id: int, prompts: Sequence[Prompt]) -> list[Answer | ModelFailure]:
     if tools.model is None:
-        message = "No model is configured: set OPENAI_API_KEY or OPENAI_BASE_URL."
-        return [ModelFailure("rejected", message)] * len(prompts)
+        return []
     return tools.model.answer(prompts, project_id=project_id, samples=tools.samples)
 
 
@@ -115,7 +128,7 @@ def _keep(
     answered: Mapping[int, Sequence[Answer]],
 ) -> None:
     store = tools.store
-    calibrations = stored_calibrations(tools, project_id)
+    calibrations, learned = stored_calibrations(tools, project_id), Learned(tools, project_id)
     min_confidence = store.settings(project_id).min_confidence
     tally: Counter[str] = Counter()
     cut = 0
@@ -123,12 +136,15 @@ def _keep(
         # Asked for under labels that are not those of now: the next sync has it asked again.
         answered = {}
     now = store.some_texts(project_id, list(answered))
+    done = store.annotated_among(project_id, list(answered))
     for task_id, answers in answered.items():
-        if now.get(task_id) != texts[task_id]:
+        if task_id in done or now.get(task_id) != texts[task_id]:
+            # What was known before its annotation stays; what was said of a former text is of no use.
             continue
         with about(task=task_id):
             reading = preannotator.read(task_id, texts[task_id], questions[task_id], answers)
-        store.save_suggestions(project_id, [present(reading.suggestion, calibrations, min_confidence)])
+        joined = learned.join(reading.suggestion, texts[task_id])
+        store.save_suggestions(project_id, [present(joined, calibrations, min_confidence)])
         if not all(answer.from_cache for answer in answers):
             tally.update(reading.tally)
             cut += reading.suggestion.problem == "truncated"

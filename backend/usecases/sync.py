@@ -20,6 +20,7 @@ from .events import KINDS as EVENT_KINDS
 from .identity import forget_another, stamp_of
 from .insight import look
 from .label_changes import current_interface, drop_foreign, note_losses
+from .learn import note_to_learn
 from .pace import note_pace
 from .plan import model_doubts, plan_suggestions
 from .pool import read_edited, update_texts
@@ -125,6 +126,7 @@ def _sync(tools: Tools, project_id: int, kinds: set[str]) -> None:
     witness(tools, project_id, corpus)
     note_pace(tools, project_id, corpus.submissions)
     store.set_facts(project_id, label_config=project.label_config, instructions=project.instructions)
+    note_to_learn(tools, project_id)
     if kinds <= CHECKS and corpus.done == before and not read and not edited:
         queue = store.queue(project_id)
     else:

@@ -10,6 +10,7 @@ from allabel_core.errors import AllabelError
 from allabel_core.tagging import Suggester, dump
 from allabel_core.tagging.suggester import FEWEST_FOR_TAGGER
 
+from .dictionary import read_dictionary
 from .tools import Tools
 
 
@@ -25,8 +26,9 @@ def export_tagger(tools: Tools, project_id: int, path: Path, *, say: Callable[[s
             f"{FEWEST_FOR_TAGGER} or more, with entities."
         )
     say(f"Learning from {len(documents)} annotated texts")
+    terms = read_dictionary(tools.store.settings(project_id).dictionary)
     # No model answers where the file is used.
-    suggester = replace(Suggester.train(documents), joined=None)
+    suggester = replace(Suggester.train(documents, dictionary=terms), joined=None)
     unfinished = path.with_name(path.name + ".part")
     try:
         unfinished.write_bytes(dump(suggester))

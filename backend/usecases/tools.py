@@ -8,6 +8,7 @@ from threading import Event
 from typing import TYPE_CHECKING, TypeAlias
 
 from allabel_core.prompting import Templates
+from allabel_core.tagging import Suggester
 
 from ..ports import LabelStudio, LanguageModel, ProjectSettings
 from .encoder import Encoder
@@ -41,12 +42,13 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """``model`` is None where none is configured: the queue is ordered, suggestions stay empty.
+    """``model`` is None where none is configured: suggestions are learnt from annotations alone.
 
     ``chunk``: tasks per suggestion job. ``samples``: answers asked for per text, to measure agreement.
     ``encoder``: sentence embeddings; only a worker calls it. ``preannotators``: by project, those used
-    last, each with what it was built from. ``on_progress``: told what is done of how much, by a worker's job.
-    ``stopping``: set when the process is to end, for what would wait long.
+    last, each with what it was built from; ``suggesters``: likewise, with their versions.
+    ``on_progress``: told what is done of how much, by a worker's job. ``stopping``: set when the process
+    is to end, for what would wait long.
     ``guarded``: this backend asks for a password. ``own_address``: whether an address is this backend's.
     ``public_url`` and ``label_studio_url``: where people's browsers reach this backend and Label Studio.
     """
@@ -70,6 +72,7 @@ class Tools:
     stopping: Event = field(default_factory=Event, repr=False)
     meter: Meter = field(default_factory=Meter)
     preannotators: dict[int, tuple[object, Preannotator]] = field(default_factory=dict, repr=False)
+    suggesters: dict[int, tuple[str, Suggester]] = field(default_factory=dict, repr=False)
 
     @property
     def webhook_secret(self) -> str:

@@ -14,8 +14,8 @@ from .tools import Tools
 AUDIT_VERSION = "allabel-audit"
 """Label Studio keeps under it what the suggestions of audited tasks were, once those are annotated."""
 
-NOT_ASKED = ("unreachable", "timeout", "rate_limited", "budget", "rejected")
-"""Problems of suggestions that say nothing about how well the model does."""
+NOT_MEASURED = (None, "unreachable", "timeout", "rate_limited", "budget", "rejected")
+"""Problems of suggestions that nobody has made: these say nothing about how good suggestions are."""
 
 
 def witness(tools: Tools, project_id: int, corpus: Corpus) -> None:
@@ -48,7 +48,7 @@ def witness(tools: Tools, project_id: int, corpus: Corpus) -> None:
         if each.task_id in audited and not saw:
             found.append(_blind(each, made.get(each.task_id), recalled.get(each.task_id)))
         else:
-            found.append(_assisted(each, shown.suggestion if shown else None, saw))
+            found.append(_assisted(each, shown.suggestion if shown else None, saw, made.get(each.task_id)))
     store.settle_shown(project_id, [shown for shown in seen.values() if shown])
     _hand_over(tools, project_id, [each for each in found if each.blind and each.task_id not in recalled])
     store.save_witnesses(project_id, found)
@@ -90,20 +90,39 @@ def _is_new(annotated: Submission, known: Mapping[int, Witness]) -> bool:
     return before is None or before.annotation_id != annotated.annotation_id
 
 
-def _assisted(annotated: Submission, shown: Suggestion | None, saw: list[dict[str, Any]] | None) -> Witness:
-    failed = shown is not None and shown.problem in NOT_ASKED
+def _assisted(
+    annotated: Submission,
+    shown: Suggestion | None,
+    saw: list[dict[str, Any]] | None,
+    made: Suggestion | None,
+) -> Witness:
+    failed = shown is not None and not shown.is_made and shown.problem in NOT_MEASURED
     return Witness(
         annotated.task_id,
         annotated.annotation_id,
         result=None if failed else saw,
         demonstrations=shown.demonstrations if shown else [],
         similarities=shown.similarities if shown else [],
+        sources=shown.sources if shown else {},
+        answered=_answered(annotated, made, shown),
     )
+
+
+def _answered(annotated: Submission, *kept: Suggestion | None) -> list[dict[str, Any]] | None:
+    """What the model said before this annotation could have been among its demonstrations."""
+    for made in kept:
+        if made is not None and made.answer is not None and annotated.task_id not in made.demonstrations:
+            return made.answer.regions
+    return None
 
 
 def _blind(annotated: Submission, made: Suggestion | None, recalled: list[dict[str, Any]] | None) -> Witness:
     # A job under way may have asked about it with this very annotation as a demonstration.
-    usable = made is not None and made.problem not in NOT_ASKED and made.task_id not in made.demonstrations
+    usable = (
+        made is not None
+        and (made.is_made or made.problem not in NOT_MEASURED)
+        and made.task_id not in made.demonstrations
+    )
     return Witness(
         annotated.task_id,
         annotated.annotation_id,
@@ -111,6 +130,8 @@ def _blind(annotated: Submission, made: Suggestion | None, recalled: list[dict[s
         result=made.result if made is not None and usable else recalled,
         demonstrations=made.demonstrations if made else [],
         similarities=made.similarities if made else [],
+        sources=made.sources if made else {},
+        answered=_answered(annotated, made),
     )
 
 

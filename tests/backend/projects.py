@@ -16,6 +16,7 @@ from backend.labeling.label_config import parse_label_config
 from backend.labeling.results import result_from_spans
 from backend.ports import Answer, ModelFailure, Task
 from backend.usecases.connect import register
+from backend.usecases.learn import learn
 from backend.usecases.suggest import suggest
 from backend.usecases.sync import sync
 from backend.usecases.tools import Tools
@@ -108,14 +109,19 @@ def make_tools(
     )
 
 
-def settle(tools: Tools) -> None:
-    """What a worker would do until nothing is left to do."""
+def settle(tools: Tools, *, learning: bool = False) -> None:
+    """What a worker would do until nothing is left to do.
+
+    ``learning``: from annotations, too; without it, suggestions are the model's alone.
+    """
     for _ in range(100):
         if tools.store.dirty(PROJECT)[0]:
             assert sync(tools, PROJECT)
             assert tools.store.fact(PROJECT, "problem") == "", tools.store.fact(PROJECT, "problem")
         elif tools.store.unclaimed(PROJECT) > 0:
             suggest(tools, PROJECT)
+        elif learning and tools.store.to_learn():
+            learn(tools, PROJECT)
         else:
             return
     raise AssertionError("the loop does not settle")

@@ -21,10 +21,13 @@ class Store:
     def facts(self, project_id):
         self.now = self.moments[min(self.looks, len(self.moments) - 1)]
         self.looks += 1
-        return {name: str(value) for name, value in self.now.items() if name != "dirty"}
+        return {name: str(value) for name, value in self.now.items() if name not in ("dirty", "to_learn")}
 
     def dirty(self, project_id):
         return self.now.get("dirty", set()), 1
+
+    def to_learn(self):
+        return self.now.get("to_learn", [])
 
     def progress(self, project_id):
         return ProgressNote("pre-annotating", self.looks, 9)
@@ -55,6 +58,12 @@ def test_the_whole_queue_is_ready_when_nothing_has_been_left_for_a_while():
     store = Store(PART, READY, DIRTY, READY)
     wait(store, whole=True)
     assert store.looks > 4
+
+
+def test_what_is_being_learnt_is_waited_for():
+    store = Store({**READY, "to_learn": [1]}, {**READY, "to_learn": [1]}, {**READY, "to_learn": [2]})
+    wait(store, whole=True)
+    assert store.looks > 3
 
 
 def test_annotations_on_their_way_are_waited_for():

@@ -18,6 +18,7 @@ from backend.usecases import suggest as suggest_module
 from backend.usecases.connect import register
 from backend.usecases.events import Event, receive
 from backend.usecases.finish import finish
+from backend.usecases.learn import learn
 from backend.usecases.memory import SECRET_HEADER
 from backend.usecases.predict import predict
 from backend.usecases.publish import publish
@@ -82,6 +83,8 @@ def settle(tools: Tools) -> None:
             assert sync(tools, PROJECT)
         elif tools.store.unclaimed(PROJECT) > 0:
             suggest(tools, PROJECT)
+        elif tools.store.to_learn():
+            learn(tools, PROJECT)
         else:
             return
     raise AssertionError("the loop does not settle")

@@ -26,7 +26,7 @@ from backend.usecases.meter import Meter
 from backend.usecases.metrics import QUEUES, render_metrics
 from backend.usecases.sync import sync
 from backend.usecases.tools import Tools
-from backend.worker import RANK_QUEUE, SUGGEST_QUEUE
+from backend.worker import LEARN_QUEUE, RANK_QUEUE, SUGGEST_QUEUE
 from fakes import FakeLabelStudio, ScriptedModel, make_tools
 
 DOCS = Path(__file__).parents[2] / "docs" / "monitoring"
@@ -135,7 +135,7 @@ def test_the_lag_of_an_event_is_measured_up_to_the_end_of_its_sync(client: TestC
 
 
 def test_the_depth_of_the_queues_is_that_of_the_workers() -> None:
-    assert QUEUES == (RANK_QUEUE, SUGGEST_QUEUE)
+    assert QUEUES == (RANK_QUEUE, SUGGEST_QUEUE, LEARN_QUEUE)
 
 
 # Readiness

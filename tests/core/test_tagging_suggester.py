@@ -140,9 +140,9 @@ def test_nested_spans_stay_where_annotators_nest() -> None:
 
 def test_spans_say_who_proposes_them() -> None:
     assert SuggestedSpan(Span(0, 1, "A"), 0.5, ("model", "tagger", "lexicon"), 7, 7).because() == (
-        "model and tagger; marked 7 of 7 times"
+        "model and tagger; lexicon: marked 7 of 7 times"
     )
-    assert SuggestedSpan(Span(0, 1, "A"), 0.5, ("lexicon",), 1, 1).because() == "marked 1 of 1 time"
+    assert SuggestedSpan(Span(0, 1, "A"), 0.5, ("lexicon",), 1, 1).because() == "lexicon: marked 1 of 1 time"
     assert SuggestedSpan(Span(0, 1, "A"), 0.5, ("model", "tagger", "dictionary")).because() == (
         "model, tagger and dictionary"
     )
