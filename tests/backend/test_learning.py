@@ -145,7 +145,7 @@ def test_a_place_has_suggestions_before_the_model_has_answered_which_then_joins(
     """The model finds the fruits, the annotations have taught the animals."""
     tools = project(store, label_studio, ScriptedModel(spot_fruits), k=1)
     annotate(tools, label_studio, 5)
-    old = set(tools.store.suggested(PROJECT))
+    old = set(tools.store.proposed(PROJECT))
     for task_id in label_studio.served()[:3]:
         label_studio.annotate(task_id, gold(label_studio, TEXTS[task_id], *marked(task_id)))
     receive(tools, Event("ANNOTATION_CREATED", PROJECT))
@@ -278,9 +278,9 @@ def test_a_task_tells_who_proposes_each_span(store: Store, label_studio: FakeLab
     def told() -> dict[str, str]:
         found = explain_task(tools, PROJECT, task_id)
         assert found is not None
-        assert [(each.words, each.label) for each in found.suggested] == marked(task_id)
-        assert all(each.confidence is not None for each in found.suggested)
-        return {each.label: each.sources for each in found.suggested}
+        assert [(each.words, each.label) for each in found.proposed] == marked(task_id)
+        assert all(each.confidence is not None for each in found.proposed)
+        return {each.label: each.sources for each in found.proposed}
 
     before = told()
     assert before["Animal"].startswith("tagger; lexicon: marked ")
@@ -292,7 +292,7 @@ def test_a_task_tells_who_proposes_each_span(store: Store, label_studio: FakeLab
     store.save_audit(PROJECT, [label_studio.front()[0]])
     blind = explain_task(tools, PROJECT, label_studio.front()[0])
     assert blind is not None
-    assert blind.suggested == []
+    assert blind.proposed == []
 
 
 def test_a_dictionary_suggests_before_the_first_annotation(
