@@ -52,14 +52,20 @@ def exported_tasks(tools: Tools, project_id: int, *, people_only: bool = False) 
         ids = [task.id for task in tasks if task.id not in annotated]
         made = {} if people_only else tools.store.suggestions(project_id, ids)
         for task in tasks:
-            yield _exported(tools, interface, annotated.get(task.id, task), made.get(task.id), version)
+            asked = annotated.get(task.id, task)
+            yield _exported(tools, interface, project_id, asked, made.get(task.id), version)
 
 
 def _exported(
-    tools: Tools, interface: LabelingInterface, task: Task, suggestion: Suggestion | None, version: str
+    tools: Tools,
+    interface: LabelingInterface,
+    project_id: int,
+    task: Task,
+    suggestion: Suggestion | None,
+    version: str,
 ) -> ExportedTask:
     try:
-        text = readable_text(tools, interface, task.data)
+        text = readable_text(tools, interface, project_id, task)
     except LabelConfigError:
         return ExportedTask(task.id, task.data, None, "nobody", None, task.annotations)
     chosen = chosen_annotation(task)

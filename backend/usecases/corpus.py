@@ -105,7 +105,8 @@ def _texts(
     text may have been edited. What stands in a file is read once."""
     store = tools.store
     known = store.some_texts(project_id, [task.id for task in tasks]) if interface.text_from_url else {}
-    texts, unusable = read_tasks(tools, interface, (task for task in tasks if task.id not in known))
+    unknown = (task for task in tasks if task.id not in known)
+    texts, unusable = read_tasks(tools, interface, project_id, unknown)
     take_texts(tools, project_id, texts, unusable)
     return known | texts
 

@@ -53,7 +53,7 @@ def read_edited(tools: Tools, project: Project, interface: LabelingInterface) ->
     store = tools.store
     since = store.fact(project.id, "texts_seen") or LONG_AGO
     tasks = [task for task in tools.label_studio.changed_tasks(project.id, since) if task.updated_at > since]
-    texts, unusable = read_tasks(tools, interface, tasks)
+    texts, unusable = read_tasks(tools, interface, project.id, tasks)
     edited = take_texts(tools, project.id, texts, unusable)
     _seen(tools, project.id, tasks)
     return bool(edited)
@@ -91,7 +91,7 @@ def _read_on(tools: Tools, project_id: int, interface: LabelingInterface) -> Non
         tools.tell(project_id, "reading tasks", before + done, before + total)
 
     for tasks in _batches(tools.label_studio.tasks(project_id, after=until, on_page=on_page)):
-        texts, unusable = read_tasks(tools, interface, tasks)
+        texts, unusable = read_tasks(tools, interface, project_id, tasks)
         last = tasks[-1].id
         span = known[bisect_right(known, until) : bisect_right(known, last)]
         store.forget_tasks(project_id, set(span) - {task.id for task in tasks})

@@ -130,7 +130,7 @@ def _read(tools: Tools, project_id: int, task_ids: Sequence[int]) -> dict[int, s
     for task_id in task_ids[:READ_AT_ONCE]:
         try:
             task = tools.label_studio.task(project_id, task_id)
-            texts[task_id] = readable_text(tools, interface, task.data)
+            texts[task_id] = readable_text(tools, interface, project_id, task)
         except (LabelConfigError, LabelStudioError):
             continue
     tools.store.add_texts(project_id, texts)

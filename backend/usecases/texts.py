@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from ..errors import (
     LabelConfigError,
@@ -21,9 +22,15 @@ ANSWERS_WITHIN = 5.0
 NAMED_AT_MOST = 20
 _ADDRESS_LENGTH = 200
 
+_UPLOAD = re.compile(r"/data/upload/([^/]*)")
+_STORED = re.compile(r"/tasks/([^/]*)")
+_UPLOADED = re.compile(r"(?:^|[=/&])upload/([^/&]*)")
 
-def readable_text(tools: Tools, interface: LabelingInterface, data: Mapping[str, Any]) -> str:
+
+def readable_text(tools: Tools, interface: LabelingInterface, project_id: int, task: Task) -> str:
     """The text that a task shows, fetched from Label Studio where the data only refer to it.
+
+    Our token may read the uploads of all projects, so that of another one is not read for this task.
 
     :raises LabelConfigError: this task has none; it says nothing about other tasks.
     :raises LabelStudioUnreachableError: Label Studio does not answer.
@@ -33,16 +40,28 @@ def readable_text(tools: Tools, interface: LabelingInterface, data: Mapping[str,
     def fetch(named: str) -> str:
         nonlocal address
         address = named
+        if not belongs_to(named, project_id, task.id):
+            raise LabelStudioRejectedError("it is an upload or a stored text of another project or task")
         return tools.label_studio.text_at(named)
 
     try:
-        return task_text(interface, data, fetch=fetch)
+        return task_text(interface, task.data, fetch=fetch)
     except LabelStudioFailingError as error:
         # So it answers for a file that is gone; where it is there otherwise, the file is at fault.
         tools.label_studio.reachable(ANSWERS_WITHIN)
         raise _unreadable(address, error) from error
     except (LabelStudioNotFoundError, LabelStudioRejectedError, LabelStudioUnauthorisedError) as error:
         raise _unreadable(address, error) from error
+
+
+def belongs_to(address: str, project_id: int, task_id: int) -> bool:
+    """Whether Label Studio's address of an upload or of a stored text is one of this project and task."""
+    parts = urlsplit(address)
+    path, query = unquote(parts.path), unquote(parts.query)
+    named = [(found, project_id) for found in _UPLOAD.findall(path)]
+    named += [(found, task_id) for found in _STORED.findall(path)]
+    named += [(found, project_id) for found in _UPLOADED.findall(query)]
+    return all(number == str(owner) for number, owner in named)
 
 
 def _unreadable(address: str, error: Exception) -> LabelConfigError:
@@ -85,14 +104,14 @@ def is_withdrawn(made: Suggestion) -> bool:
 
 
 def read_tasks(
-    tools: Tools, interface: LabelingInterface, tasks: Iterable[Task]
+    tools: Tools, interface: LabelingInterface, project_id: int, tasks: Iterable[Task]
 ) -> tuple[dict[int, str], dict[int, str]]:
     """(texts, why there is none) by task."""
     texts: dict[int, str] = {}
     unusable: dict[int, str] = {}
     for task in tasks:
         try:
-            texts[task.id] = readable_text(tools, interface, task.data)
+            texts[task.id] = readable_text(tools, interface, project_id, task)
         except LabelConfigError as error:
             unusable[task.id] = str(error)
     return texts, unusable

@@ -13,6 +13,9 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from projects import PROJECT, AnyLabelStudio, FullModel, connected, spot_fruits
+from projects import make_tools as make_any_tools
+from test_suggest_texts import BEHIND_URL
 
 import backend.usecases.predict
 from backend.adapters.label_studio import LabelStudioClient
@@ -23,7 +26,9 @@ from backend.app import create_app
 from backend.errors import LabelStudioError
 from backend.settings import read_settings
 from backend.usecases.memory import SECRET_HEADER
+from backend.usecases.texts import belongs_to
 from fakes import LABEL_CONFIG, FakeLabelStudio, ScriptedModel, make_tools
+from stored import everything_in
 
 TOKEN = "the-token-of-label-studio"
 BY_ADDRESS = LABEL_CONFIG.replace('value="$text"', 'value="$text" valueType="url"')
@@ -134,3 +139,36 @@ def test_a_request_makes_us_ask_nobody_but_label_studio(
     assert sorted(studio.asked) == ["/data/away", "/data/fine"]
     assert set(studio.tokens) == {f"Token {TOKEN}"}
     assert store.texts(3) == {5: "a pear"}
+
+
+@pytest.mark.parametrize(
+    ("address", "belongs"),
+    [
+        ("/data/upload/3/ab-text.txt", True),
+        ("/data/upload/30/ab-text.txt", False),
+        ("/data/upload/4/ab-text.txt", False),
+        ("/data/upload//3/x", False),
+        ("/data/%75pload/4/x", False),
+        ("http://studio.example/ls/data/upload/4/x", False),
+        ("http://studio.example/ls/data/upload/3/x", True),
+        ("/tasks/7/resolve/?fileuri=czM6Ly9h", True),
+        ("/tasks/8/resolve/?fileuri=czM6Ly9h", False),
+        ("/tasks/%38/resolve/?fileuri=a", False),
+        ("/storage-data/uploaded/?filepath=upload/3/x", True),
+        ("/storage-data/uploaded/?filepath=upload/4/x", False),
+        ("/storage-data/uploaded/?filepath=upload%2F4%2Fx", False),
+        ("/data/local-files/?d=texts/a.txt", True),
+    ],
+)
+def test_only_this_project_s_uploads_are_read_for_its_tasks(address: str, belongs: bool) -> None:
+    """Our token may read those of every project."""
+    assert belongs_to(address, 3, 7) == belongs
+
+
+def test_a_task_that_names_another_project_s_upload_has_no_text(store: Store) -> None:
+    files = {"/data/upload/1/a": "a pear", "/data/upload/2/b": "the secret of project 2"}
+    label_studio = AnyLabelStudio({n: {"url": each} for n, each in enumerate(files, 1)}, BEHIND_URL, files)
+    tools = connected(make_any_tools(store, label_studio, FullModel(spot_fruits)))
+    assert store.texts(PROJECT) == {1: "a pear"}
+    assert b"the secret" not in everything_in(store.redis)
+    assert "another project" in (tools.store.fact(PROJECT, "unusable_named") or "")
