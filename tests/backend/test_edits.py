@@ -150,7 +150,7 @@ def test_predict_waits_until_an_edited_text_has_been_read_and_asked_about(
 
 
 def test_one_file_that_is_gone_leaves_out_its_task_by_name(store: Store) -> None:
-    addresses = {1: "/data/upload/1/a.txt", 2: "/data/upload/9999/none.txt", 3: "/data/upload/1/c.txt"}
+    addresses = {1: "/data/upload/1/a.txt", 2: "/data/upload/1/none.txt", 3: "/data/upload/1/c.txt"}
     label_studio = EditedLabelStudio({n: {"text": address} for n, address in addresses.items()}, BY_ADDRESS)
     label_studio.files = {addresses[1]: "an apple", addresses[3]: "a pear"}
     label_studio.failing = {addresses[2]}

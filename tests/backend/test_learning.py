@@ -135,7 +135,8 @@ def test_without_a_model_label_studio_is_answered_at_once(
     tools = project(store, label_studio, None)
     annotate(tools, label_studio, 5)
     front = label_studio.front()[0]
-    (answer,) = predict(tools, PROJECT, [(front, {})], label_config=label_studio.known.label_config)
+    data = {"text": label_studio.texts[front]}
+    (answer,) = predict(tools, PROJECT, [(front, data)], label_config=label_studio.known.label_config)
     assert answer["result"] == label_studio.shown(front)
 
 
@@ -145,7 +146,7 @@ def test_a_place_has_suggestions_before_the_model_has_answered_which_then_joins(
     """The model finds the fruits, the annotations have taught the animals."""
     tools = project(store, label_studio, ScriptedModel(spot_fruits), k=1)
     annotate(tools, label_studio, 5)
-    old = set(tools.store.proposed(PROJECT))
+    old = set(tools.store.suggested(PROJECT))
     for task_id in label_studio.served()[:3]:
         label_studio.annotate(task_id, gold(label_studio, TEXTS[task_id], *marked(task_id)))
     receive(tools, Event("ANNOTATION_CREATED", PROJECT))

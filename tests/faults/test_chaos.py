@@ -50,6 +50,7 @@ class Work:
 
     saved: int = 0
     refused: int = 0
+    saved_before: int = 0
     without: int = 0
     lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -95,9 +96,11 @@ class Person:
             made = self._again(
                 lambda: self._client.submit_annotation(task_id, result, time.monotonic() - started)
             )
-        except LabelStudioRejectedError:
+        except LabelStudioRejectedError as error:
             with work.lock:
-                work.refused += 1
+                # Saved by the click before, which Label Studio answered with 500: it says that it is there.
+                work.saved_before += " 409 " in str(error)
+                work.refused += " 409 " not in str(error)
             return
         with work.lock:
             work.saved += 1
