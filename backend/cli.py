@@ -238,6 +238,15 @@ def estimate(
         table.add_row(cost.what, *(f"{figure:,}" for figure in figures), money)
     out.print(table)
     out.print(f"Tokens of a call: {found.basis}.", highlight=False)
+    if found.shares:
+        shares = Table(
+            "asked about", "expected F1", "tokens", "cost", "", title="finish, by share of the texts"
+        )
+        for each in found.shares:
+            money = "-" if each.money is None else f"{each.money:.4f}"
+            mark = "by default" if each.worth_asking else ""
+            shares.add_row(f"{each.share:.0%}", f"{each.f1:.3f}", f"{each.tokens:,}", money, mark)
+        out.print(shares)
 
 
 @app.command()
@@ -261,12 +270,19 @@ def rerank(project: ProjectArgument) -> None:
 @app.command()
 def finish(
     project: ProjectArgument,
+    ask: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Ask the model about this share of the texts; see estimate."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="Leave off labelling the rest.")] = False,
 ) -> None:
-    """Let the model label every remaining task, with the annotations so far as demonstrations.
+    """Label every remaining task, by all that the annotations so far have taught, and by the model.
 
-    Example: [bold]allabel finish 1[/bold]
+    The model is asked as far as it pays: by default about the smallest share of the texts that costs less
+    than half a point of F1.
+
+    Example: [bold]allabel finish 1 --ask 0.25[/bold]
     """
     _, tools = _tools()
     _require_connected(tools, project)
@@ -277,7 +293,7 @@ def finish(
     out.print(finish_forecast(report(tools, project)), highlight=False)
     if not yes and sys.stdin.isatty():
         typer.confirm("Label the rest?", abort=True)
-    finish_project(tools, project)
+    finish_project(tools, project, ask)
     try:
         done = _follow(tools, project, until=("finished",), unless=lambda: not _finishing(tools, project))
     except KeyboardInterrupt:

@@ -8,6 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
+from allabel_core.errors import InvalidInputError
+
 from ..settings import Settings
 from ..throttle import Guess, Throttle, TooManyTriesError
 from ..usecases.advice import STEP
@@ -159,7 +161,8 @@ def _add_pages(router: APIRouter, tools: Tools, access: Access) -> None:
 
 
 def _add_buttons(router: APIRouter, tools: Tools, access: Access) -> None:
-    allowed = [Depends(access.visitor), Depends(access.form)]
+    form = Depends(access.form)
+    allowed = [Depends(access.visitor), form]
 
     @router.post("/projects/{project_id}/rerank", dependencies=allowed)
     def rerank(project_id: Number) -> Response:
@@ -168,9 +171,13 @@ def _add_buttons(router: APIRouter, tools: Tools, access: Access) -> None:
         return RedirectResponse(f"/projects/{project_id}", SEE_OTHER)
 
     @router.post("/projects/{project_id}/finish", dependencies=allowed)
-    def label_the_rest(project_id: Number) -> Response:
+    def label_the_rest(project_id: Number, fields: dict[str, str] = form) -> Response:
         _require(tools, project_id)
-        finish(tools, project_id)
+        try:
+            ask = float(fields["ask"]) if "ask" in fields else None
+        except ValueError:
+            raise InvalidInputError("The share of texts to ask about must be a number.") from None
+        finish(tools, project_id, ask)
         return RedirectResponse(f"/projects/{project_id}", SEE_OTHER)
 
     @router.post("/projects/{project_id}/finish/cancel", dependencies=allowed)

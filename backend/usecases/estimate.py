@@ -10,9 +10,11 @@ from typing import NamedTuple
 from allabel_core.chunking import estimate_tokens
 from allabel_core.errors import InvalidInputError
 from allabel_core.prompting import prompt_tokens
+from allabel_core.tagging import Figures
 
 from ..ports import LanguageModel, ProjectSettings
-from .figures import Cost
+from .asking import stored_figures
+from .figures import AskedShare, Cost
 from .plan import asks_model
 from .preannotator import Part, Preannotator
 from .tools import Tools
@@ -25,12 +27,15 @@ ENOUGH_CALLS = 20
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """``basis``: whence the tokens of a call are known. ``costs``: of the window, the rest of the budget
-    and ``finish``, each without the ones before it; ``finish_now``: of ``finish`` at this moment."""
+    and ``finish``, each without the ones before it; ``finish_now``: of ``finish`` at this moment.
+    ``shares``: what that would bring and take if the model were asked about a part of the texts
+    only; empty while too few annotations have told."""
 
     project_id: int
     basis: str
     costs: tuple[Cost, ...]
     finish_now: Cost
+    shares: tuple[AskedShare, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
@@ -87,7 +92,25 @@ def estimate(tools: Tools, project_id: int) -> Estimate:
     ready = set(queue[: settings.window]) & asked
     wanted = store.wanted_count(project_id)
     unasked = wanted if finishing else len(task_ids) - len(store.done(project_id)) - len(ready) + wanted
-    return Estimate(project_id, per_call.basis, costs, cost("finish", max(0, unasked)))
+    finish_now = cost("finish", max(0, unasked))
+    figures = None if finishing else stored_figures(tools, project_id)
+    shares = _shares(figures, finish_now) if figures else ()
+    return Estimate(project_id, per_call.basis, costs, finish_now, shares)
+
+
+def _shares(figures: Figures, whole: Cost) -> tuple[AskedShare, ...]:
+    worth = figures.share_worth_asking()
+    return tuple(
+        AskedShare(
+            share=share,
+            f1=f1,
+            calls=round(share * whole.calls),
+            tokens=round(share * (whole.prompt_tokens + whole.completion_tokens)),
+            money=None if whole.money is None else share * whole.money,
+            worth_asking=share == worth,
+        )
+        for share, f1 in figures.by_share
+    )
 
 
 def _by_words(settings: ProjectSettings) -> ProjectSettings:

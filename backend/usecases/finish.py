@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from allabel_core.errors import InvalidInputError
+
 from .tools import Tools
 
 
-def finish(tools: Tools, project_id: int) -> None:
-    """From now on every remaining task is pre-annotated; the worker does the work."""
+def finish(tools: Tools, project_id: int, ask: float | None = None) -> None:
+    """From now on every remaining task is pre-annotated; the worker does the work.
+
+    :param ask: the share of the texts that the model is asked about, those with the most expected errors;
+        None asks about the smallest share that costs less than half a point of F1.
+    :raises InvalidInputError: a share outside of [0, 1].
+    """
+    if ask is not None and not 0 <= ask <= 1:
+        raise InvalidInputError(f"The share of texts to ask about must lie between 0 and 1, not {ask}.")
+    chosen = "" if ask is None else str(ask)
     store = tools.store
     if not store.fact(project_id, "finishing"):
         store.set_facts(project_id, finishing_from=_tokens(tools, project_id))
+    store.set_facts(project_id, finish_ask=chosen, asking_from="")
     # A corpus of -1: that of the next sync, which may hold annotations not yet read.
     store.set_facts(project_id, finishing=1, finishing_corpus=-1, finish_learned="", capped=0)
     if store.fact(project_id, "state") == "capped":

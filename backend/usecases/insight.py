@@ -20,7 +20,7 @@ from .consistency import look_for_contradictions, look_for_unmarked
 from .corpus import Corpus
 from .corpus_map import draw_map
 from .estimate import estimate
-from .figures import Advice, Confidence, Cost, Quality, StageProgress
+from .figures import Advice, AskedShare, Confidence, Cost, Quality, StageProgress
 from .finish import tokens_for_annotating
 from .measure import Compared, compare, quality
 from .review import look_for_errors
@@ -43,6 +43,7 @@ class Insight:
     confidence: Confidence = field(default_factory=Confidence)
     to_finish: list[Cost] = field(default_factory=list)
     finish_now: Cost | None = None
+    shares: list[AskedShare] = field(default_factory=list)
     scarce_labels: dict[str, int] = field(default_factory=dict)
 
 
@@ -78,6 +79,7 @@ def look(
         confidence=Confidence(error, judged),
         to_finish=list(costs.costs) if costs else [],
         finish_now=costs.finish_now if costs else None,
+        shares=list(costs.shares) if costs else [],
         scarce_labels=scarce_labels(gold.values(), interface.labels, max(1, settings.k)),
     )
     store.save_computed(project_id, "insight", INSIGHT_JSON.dump_json(found))

@@ -63,6 +63,15 @@ class Learned:
         known = self._suggester
         return known is not None and (known.tagger is not None or bool(known.lexicon.terms))
 
+    @property
+    def judges(self) -> bool:
+        """Whether it can tell how good it is without the model."""
+        return self._suggester is not None and self._suggester.learned is not None
+
+    def expected_errors(self, text: str) -> float:
+        """Spans expected to be wrong or missing without the model; 0 where nothing was learnt."""
+        return self._suggester.suggest(text).expected_errors if self._suggester is not None else 0.0
+
     def join(self, made: Suggestion, text: str) -> Suggestion:
         """The suggestion with the regions of all sources, not yet calibrated."""
         answer = made.answer

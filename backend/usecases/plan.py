@@ -9,6 +9,7 @@ import numpy as np
 
 from ..ports import ProjectSettings, QueueEntry, StoredDemonstration, Suggestion
 from .adopt import settle_adopted
+from .asking import UNASKED, unasked_recipe
 from .calibration import learn_calibrations
 from .learned import AT_ONCE, Learned, rejoin
 from .pace import front_size
@@ -103,8 +104,12 @@ def _stale_while_finishing(
     if corpus < 0:
         corpus = len(store.demonstrations(project_id))
         store.set_facts(project_id, finishing_corpus=corpus)
+    unasked = unasked_recipe(tools, project_id, list(texts))
     stale = []
     for task_id, made in known.items():
+        if made.recipe.startswith(UNASKED):
+            stale += [task_id] if made.recipe != unasked else []
+            continue
         if not made.recipe or preannotator.basis(made.demonstrations) != made.basis:
             stale.append(task_id)
         elif made.corpus < corpus:

@@ -102,6 +102,7 @@ def _spending(tools: Tools, project_id: int, insight: Insight) -> SpendingReport
         saved=spent.saved if priced else None,
         to_finish=insight.to_finish,
         finish_now=insight.finish_now,
+        shares=insight.shares,
         unanswered=spent.unanswered,
     )
 

@@ -13,6 +13,7 @@ from allabel_core.prompting import Prompt
 
 from ..logs import about
 from ..ports import Answer, ModelFailure, Suggestion
+from .asking import leave_unasked
 from .calibration import present, stored_calibrations
 from .connect import DISCONNECTED
 from .label_changes import signature
@@ -72,6 +73,11 @@ def suggest(tools: Tools, project_id: int) -> None:
 def _ask_and_keep(tools: Tools, project_id: int, claimed: Sequence[int], texts: Mapping[int, str]) -> bool:
     """Whether this worker could ask at all."""
     store = tools.store
+    unasked = leave_unasked(tools, project_id, texts)
+    store.no_longer_wanted(project_id, unasked)
+    texts = {task_id: text for task_id, text in texts.items() if task_id not in set(unasked)}
+    if not texts:
+        return True
     try:
         preannotator = Preannotator.of_project(tools, project_id)
         questions = {task_id: preannotator.question(text) for task_id, text in texts.items()}
