@@ -123,6 +123,27 @@ class Cost:
     seconds: float | None = None
 
 
+SOURCES = "sources"
+"""The name under which the worker keeps ``SourcesWorth``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesWorth:
+    """Entity F1 of each source by itself and of all joined, by cross-validation over ``texts`` texts.
+
+    ``learned``: tagger and lexicon joined. ``model`` and ``joined``: None while too few texts have a model's
+    answer. ``shown``: what stands where the model has answered, "model" or "joined".
+    """
+
+    texts: int
+    tagger: float
+    lexicon: float
+    learned: float
+    model: float | None
+    joined: float | None
+    shown: str
+
+
 @dataclass(frozen=True, slots=True)
 class AskedShare:
     """What asking the model about a share of the remaining texts brings and takes.
@@ -226,6 +247,7 @@ class ProjectReport:
     unusable_reason: str
     scarce_labels: dict[str, int]
     notices: list[str]
+    sources: SourcesWorth | None = None
 
     @property
     def next(self) -> str:

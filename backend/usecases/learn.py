@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from contextlib import suppress
+from dataclasses import asdict
 
 from redis.exceptions import RedisError
 
@@ -17,6 +19,7 @@ from ..labeling.label_config import LabelingInterface, parse_label_config
 from ..logs import where
 from ..ports import StoredDemonstration
 from .dictionary import read_dictionary
+from .figures import SOURCES, SourcesWorth
 from .learned import current_suggester, model_spans, rejoin
 from .pace import front_size
 from .publish import publish
@@ -99,6 +102,17 @@ def _note_finish(tools: Tools, project_id: int) -> None:
 def _take_up(tools: Tools, project_id: int, known: Suggester, annotated: list[StoredDemonstration]) -> None:
     """Keep it, and show what it says of the texts that people reach next."""
     store = tools.store
+    if (figures := known.figures) is not None:
+        worth = SourcesWorth(
+            texts=figures.texts,
+            tagger=figures.tagger,
+            lexicon=figures.lexicon,
+            learned=figures.learned,
+            model=figures.model,
+            joined=figures.joined,
+            shown=known.shown,
+        )
+        store.save_computed(project_id, SOURCES, json.dumps(asdict(worth)).encode())
     before = store.suggester_version(project_id)
     if store.save_suggester(project_id, dump(known)) == before or store.fact(project_id, "finishing"):
         return

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ..ports import ProgressNote, Spending
 from .connect import project_page, project_url
-from .figures import JobProgress, ProjectReport, ProjectSummary, SpendingReport
+from .figures import SOURCES, JobProgress, ProjectReport, ProjectSummary, SourcesWorth, SpendingReport
 from .insight import INSIGHT_JSON, Insight
 from .tools import Tools
 from .trouble import trouble
@@ -78,7 +78,13 @@ def report(tools: Tools, project_id: int) -> ProjectReport:
         unusable_reason=facts.get("unusable_reason", ""),
         scarce_labels=insight.scarce_labels,
         notices=json.loads(facts.get("notices", "[]")),
+        sources=_sources(tools, project_id),
     )
+
+
+def _sources(tools: Tools, project_id: int) -> SourcesWorth | None:
+    raw = tools.store.computed(project_id, SOURCES)
+    return SourcesWorth(**json.loads(raw)) if raw is not None else None
 
 
 def stored_insight(tools: Tools, project_id: int) -> Insight:

@@ -171,6 +171,12 @@ def test_the_models_answer_and_the_annotations_are_joined_from_twenty_texts_on(
         annotate(tools, label_studio, 3)
     front = label_studio.front()
     assert all(words(label_studio, task_id) == marked(task_id) for task_id in front)
+    worth = report(tools, PROJECT).sources
+    assert worth is not None
+    assert worth.texts >= 20
+    assert worth.joined is not None
+    assert worth.model is not None
+    assert worth.joined > worth.model
     suggestion = made(tools, front[-1])
     assert suggestion.evidence == "joined"
     assert {because.split(";")[0] for because in suggestion.sources.values()} == {
