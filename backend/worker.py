@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from types import FrameType
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from redis import Redis
 from redis.exceptions import RedisError
+from rich.console import Console
 from rq import Queue, SimpleWorker, get_current_job
 from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
@@ -23,7 +24,8 @@ from rq.worker import DequeueStrategy
 
 from .bootstrap import build_tools, connect_redis
 from .jobs import KEEP_FAILURE, KEEP_RESULT, NumberJob
-from .logs import where
+from .learner import Learner
+from .logs import configure_logging, where
 from .periodic import Periodic
 from .pulse import Pulse
 from .settings import Settings, read_settings
@@ -203,16 +205,36 @@ def run_worker(settings: Settings) -> None:
     ticker.start()
     pulse = Pulse(tools, is_worker=True)
     pulse.start()
+    learner = Learner(run_learner)
+    learner.start()
     try:
-        # RQ ends at what Redis cannot do at the moment, such as writing to a full memory.
-        while not _work(connection):
+        _work_on(connection, RANK_QUEUE, SUGGEST_QUEUE)
+    finally:
+        learner.stop()
+        ticker.stop()
+        pulse.stop()
+
+
+def run_learner() -> None:
+    """Learn for as long as the worker beside it works; its ticker enqueues for both."""
+    settings = read_settings()
+    configure_logging(settings, Console(stderr=True))
+    pulse = Pulse(_tools(), is_worker=False)
+    pulse.start()
+    try:
+        _work_on(connect_redis(settings, blocking=True), LEARN_QUEUE)
+    finally:
+        pulse.stop()
+
+
+def _work_on(connection: Redis, *queues: str) -> None:
+    """Until told to stop. RQ ends at what Redis cannot do at the moment, such as writing to a full memory."""
+    try:
+        while not _work(connection, queues):
             logger.warning("Redis fails; next try in %.0f s", PAUSE_SECONDS)
             time.sleep(PAUSE_SECONDS)
     except StopRequested:
         pass
-    finally:
-        ticker.stop()
-        pulse.stop()
 
 
 class _Worker(SimpleWorker):
@@ -225,11 +247,10 @@ class _Worker(SimpleWorker):
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
 
-def _work(connection: Redis) -> bool:
+def _work(connection: Redis, queues: Sequence[str]) -> bool:
     """Whether it ended because it was told to; otherwise Redis failed."""
-    queues = [_queue(name, connection) for name in (RANK_QUEUE, SUGGEST_QUEUE, LEARN_QUEUE)]
     worker = _Worker(
-        queues,
+        [_queue(name, connection) for name in queues],
         connection=connection,
         serializer=JSONSerializer,
         job_class=NumberJob,
