@@ -31,6 +31,8 @@ _MOST_JUDGED = 1_000
 _GOOD_FOR = 0.9
 _STRICT_PRECISION, _STRICT_MARKED = 0.8, 2
 _RULE_THRESHOLD = 0.3
+# Below this mean confidence in its own spans, the model's answer to a text outweighs nobody.
+_SURE_OF_ITSELF = 0.5
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,9 @@ class Suggester:
         """(probability, worth) of each candidate; one whose worth is not above 0 is not shown."""
         arbiter = self.joined if answered else self.learned
         if arbiter is None:
+            said = [candidate.model for candidate in candidates if candidate.model is not None]
+            if said and self.tagger is not None and float(np.mean(said)) < _SURE_OF_ITSELF:
+                return _by_likelihood(candidates)
             return _by_rule(candidates, answered=answered)
         answer = describe_answer(candidates, self.labels) if answered else None
         likely = arbiter(describe(candidates, self.labels), answer)
@@ -218,6 +223,21 @@ def _by_rule(candidates: Sequence[Candidate], *, answered: bool) -> tuple[FloatA
         elif not answered:
             likely[i], worth[i] = candidate.tagger, candidate.tagger - _RULE_THRESHOLD
     return likely, worth
+
+
+def _by_likelihood(candidates: Sequence[Candidate]) -> tuple[FloatArray, FloatArray]:
+    """As ``_by_rule`` for an answer that the model is not sure of itself: whoever is surest counts."""
+    likely = np.array(
+        [
+            max(
+                each.model or 0.0,
+                each.tagger,
+                each.known.precision if each.known.marked >= _STRICT_MARKED else 0.0,
+            )
+            for each in candidates
+        ]
+    )
+    return likely, likely - _RULE_THRESHOLD
 
 
 def _suggested(candidate: Candidate, likely: float) -> SuggestedSpan:

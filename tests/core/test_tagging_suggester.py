@@ -86,6 +86,15 @@ def test_before_an_arbiter_the_models_spans_stand_and_sure_words_are_added() -> 
     assert all(each.marked >= 2 for each in added)
 
 
+def test_before_an_arbiter_an_answer_that_is_not_sure_of_itself_outweighs_nobody() -> None:
+    suggester = Suggester.train(corpus(9))
+    asked = document("zinc", "argon", WAYS[1])
+    unsure = [ModelSpan(each.span, 0.1) for each in wrong(asked)]
+    assert shown(suggester, asked, unsure) == asked
+    sure_of_one = [ModelSpan(Span(6, 11, "Metal"), 0.4)]
+    assert Span(6, 11, "Metal") in shown(suggester, asked, sure_of_one).spans
+
+
 def test_a_dictionary_suggests_before_the_first_annotation() -> None:
     suggester = Suggester.train([], dictionary=[("Carbon dioxide", "Gas"), ("zinc", "Metal")])
     (gas, metal) = suggester.suggest("carbon dioxide and ZINC").spans
