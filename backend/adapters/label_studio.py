@@ -308,7 +308,7 @@ class LabelStudioClient(PersonsCalls):
         return read_predictions(self._http.call("GET", "api/predictions/", params={"task": task_id}))
 
     def drafted(self, project_id: int) -> set[int]:
-        return {task.id for task in self._pages(project_id, "id", where=[_HAS_DRAFT])}
+        return {task.id for task in self._pages(project_id, "id,data,updated_at", where=[_HAS_DRAFT])}
 
     def noted_predictions(self, project_id: int, task_ids: Sequence[int]) -> Noted:
         """From the export, which alone tells them; Label Studio keeps a file of every export."""
