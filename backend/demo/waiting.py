@@ -36,10 +36,17 @@ def wait_for_queue(
     deadline = time.monotonic() + PUBLISH_SECONDS
     done_since: float | None = None
     quiet = QUIET_SECONDS if whole else 0.0
+    # What went wrong before is tried again first.
+    before = store.facts(project_id)
+    if before.get("state") == "degraded":
+        store.mark_dirty(project_id, "reconcile")
     while done_since is None or time.monotonic() - done_since < quiet:
         check()
         facts = store.facts(project_id)
-        if facts.get("state") == "degraded":
+        went_wrong = facts.get("state") == "degraded"
+        if went_wrong and (
+            before.get("state") != "degraded" or facts.get("failures") != before.get("failures")
+        ):
             raise ServiceError(f"The project cannot be worked on: {facts.get('problem')}")
         if time.monotonic() > deadline:
             raise ServiceError(f"No queue was published within {PUBLISH_SECONDS:.0f} s; see the log.")

@@ -17,6 +17,10 @@ class Store:
     def __init__(self, *moments):
         self.moments = list(moments)
         self.looks = 0
+        self.marked = []
+
+    def mark_dirty(self, project_id, kind):
+        self.marked.append(kind)
 
     def facts(self, project_id):
         self.now = self.moments[min(self.looks, len(self.moments) - 1)]
@@ -49,9 +53,9 @@ READY = {"state": "ready", "published": 1, "annotated": 3}
 
 
 def test_a_person_can_begin_at_the_first_publication():
-    store = Store({"state": "connected"}, PART)
+    store = Store({"state": "connected"}, {"state": "connected"}, PART)
     wait(store, whole=False)
-    assert store.looks == 2
+    assert store.looks == 3
 
 
 def test_the_whole_queue_is_ready_when_nothing_has_been_left_for_a_while():
@@ -72,13 +76,22 @@ def test_annotations_on_their_way_are_waited_for():
     assert store.looks > 3
 
 
+def test_trouble_of_an_earlier_run_is_tried_again_before_it_counts():
+    stale = {"state": "degraded", "problem": "of yesterday", "failures": 7}
+    store = Store(stale, stale, READY)
+    wait(store, whole=False)
+    assert store.marked == ["reconcile"]
+    with pytest.raises(ServiceError, match="of today"):
+        wait(Store(stale, stale, {**stale, "failures": 8, "problem": "of today"}), whole=False)
+
+
 def test_a_used_up_budget_ends_the_wait_without_a_publication():
     wait(Store({"state": "budget_used"}), whole=True)
 
 
 def test_waiting_ends_with_the_problem_of_the_project_or_the_time(monkeypatch):
     with pytest.raises(ServiceError, match="no labels"):
-        wait(Store({"state": "degraded", "problem": "no labels"}), whole=False)
+        wait(Store({"state": "ranking"}, {"state": "degraded", "problem": "no labels"}), whole=False)
     monkeypatch.setattr(waiting, "PUBLISH_SECONDS", 0.02)
     with pytest.raises(ServiceError, match="No queue was published"):
         wait(Store({"state": "connected"}), whole=False)
