@@ -68,12 +68,13 @@ class StoredQuality:
         self.redis.set(self._key(project_id, f"computed:{name}"), value)
 
     def note_error(self, project_id: int, message: str, remedy: str) -> None:
-        """Keeps the last few; one that repeats the newest takes its place."""
+        """Keeps the last few different ones; one that comes again takes the place of the former."""
         key = self._key(project_id, "errors")
-        newest = cast("bytes | None", self.redis.lindex(key, 0))
+        known = cast(list[bytes], self.redis.lrange(key, 0, -1))
         with self.redis.pipeline() as pipe:
-            if newest is not None and json.loads(newest)["message"] == message:
-                pipe.lpop(key)
+            for former in known:
+                if json.loads(former)["message"] == message:
+                    pipe.lrem(key, 0, cast(Any, former))
             pipe.lpush(key, json.dumps(asdict(NotedError(float(self.redis.time()[0]), message, remedy))))
             pipe.ltrim(key, 0, ERRORS_KEPT - 1)
             pipe.execute()

@@ -250,3 +250,9 @@ def test_a_forgotten_project_leaves_nothing(store: Store, redis: Redis) -> None:
     store.forget_project(PROJECT)
     assert [key for key in redis.scan_iter() if b":7" in key] == []
     assert store.projects() == []
+
+
+def test_of_problems_that_come_again_in_turns_each_is_listed_once_the_latest_first(store: Store) -> None:
+    for message in ("The model is down.", "Label Studio is down.") * 3:
+        store.note_error(PROJECT, message, "Start it.")
+    assert [each.message for each in store.errors(PROJECT)] == ["Label Studio is down.", "The model is down."]
