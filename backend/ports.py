@@ -178,8 +178,9 @@ class LabelStudio(Protocol):
         With ``since``, a task's ``updated_at``, at least those of them that were changed after it.
         """
 
-    def set_up_project(self, project_id: int, *, view_title: str) -> None:
-        """Sampling mode, suggestions shown, the queue's Data Manager tab. Twice changes nothing."""
+    def set_up_project(self, project_id: int, *, view_title: str) -> int:
+        """Sampling mode, suggestions shown, the queue's Data Manager tab, whose id it is. Twice changes
+        nothing."""
 
     def connect_backend(
         self,

@@ -184,9 +184,10 @@ class FakeLabelStudio:
         self._called("queue_settings")
         return {"sampling": self.known.sampling, "model_version": self.known.model_version}
 
-    def set_up_project(self, project_id: int, *, view_title: str) -> None:
+    def set_up_project(self, project_id: int, *, view_title: str) -> int:
         self._called("set_up_project")
         self.known = replace(self.known, sampling="Uncertainty sampling")
+        return 5
 
     def connect_backend(self, project_id: int, **options: Any) -> None:
         self._called("connect_backend")

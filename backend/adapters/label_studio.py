@@ -196,9 +196,9 @@ class LabelStudioClient(PersonsCalls):
 
     # -- Setting up
 
-    def set_up_project(self, project_id: int, *, view_title: str) -> None:
+    def set_up_project(self, project_id: int, *, view_title: str) -> int:
         """Sampling mode, suggestions shown, the queue's Data Manager tab."""
-        set_up_project(self._http, project_id, view_title)
+        return set_up_project(self._http, project_id, view_title)
 
     def connect_backend(
         self,

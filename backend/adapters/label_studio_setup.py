@@ -40,26 +40,27 @@ _HIDDEN_COLUMNS = (
 )
 
 
-def set_up_project(http: LabelStudioHttp, project_id: int, view_title: str) -> None:
-    """Sampling mode, suggestions shown, and the Data Manager tab ``view_title``: the queue in order."""
+def set_up_project(http: LabelStudioHttp, project_id: int, view_title: str) -> int:
+    """Sampling mode, suggestions shown, and the tab ``view_title``: the queue in order. The id of the tab."""
     project = http.call("GET", f"api/projects/{project_id}/")
     changed = {name: value for name, value in QUEUE_SETTINGS.items() if project.get(name) != value}
     if changed:
         http.call("PATCH", f"api/projects/{project_id}/", json=changed)
         logger.info("Project %d: set %s", project_id, ", ".join(changed))
-    _keep_tab(http, project_id, view_title)
+    return _keep_tab(http, project_id, view_title)
 
 
-def _keep_tab(http: LabelStudioHttp, project_id: int, title: str) -> None:
+def _keep_tab(http: LabelStudioHttp, project_id: int, title: str) -> int:
     wanted = _tab(title)
     tabs = http.call("GET", "api/dm/views/", params={"project": project_id})
     ours = next((tab for tab in tabs if tab["data"].get("title") == title), None)
     if ours is None:
-        http.call("POST", "api/dm/views/", json={"project": project_id, "data": wanted})
+        ours = http.call("POST", "api/dm/views/", json={"project": project_id, "data": wanted})
     elif any(ours["data"].get(name) != wanted[name] for name in ("ordering", "filters")):
         # The columns are left as people arranged them.
         restored = {**ours["data"], "ordering": wanted["ordering"], "filters": wanted["filters"]}
         http.call("PATCH", f"api/dm/views/{ours['id']}/", json={"project": project_id, "data": restored})
+    return int(ours["id"])
 
 
 def _tab(title: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ..bootstrap import build_tools, project_defaults
 from ..importing.command import left_out_lines
 from ..labeling.label_config import parse_label_config
 from ..settings import read_settings
-from ..usecases.connect import project_page
+from ..usecases.connect import annotate_url, project_page
 from ..usecases.memory import TITLE
 from ..usecases.report import report
 from ..usecases.tools import Tools
@@ -203,6 +203,7 @@ class Demo:
         base = self.label_studio.base_url
         project = f"{base}/projects/{self.project_id}"
         page = project_page(self.tools, self.project_id)
+        annotate = annotate_url(self.tools, self.project_id)
         command = f"(set -a; . {self.directory}/env; {Path(sys.executable).parent}/allabel"
         self.screen.say(
             f"""
@@ -210,7 +211,7 @@ class Demo:
 [bold]The project's page is {page}[/bold]
 
 Three things to try:
-  1. Annotate: {project}/data?labeling=1 opens the first task of the
+  1. Annotate: {annotate} opens the first task of the
      queue with suggestions in it. Correct them, press Submit; the next task of the queue comes.
   2. Watch it learn: every few annotations the rest of the queue is ranked and pre-annotated anew.
      The project's page follows by itself; so does the tab 'ALLabel queue' in {project}/data;

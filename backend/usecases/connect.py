@@ -170,7 +170,8 @@ def set_up(tools: Tools, project: Project) -> None:
     # What is to be changed is noted first, in Label Studio itself.
     noted = headers(tools, project.id, settings_before(tools, project.id))
     tools.label_studio.secure_webhook(project.id, url=url + PATH, headers=noted)
-    tools.label_studio.set_up_project(project.id, view_title=VIEW_TITLE)
+    tab = tools.label_studio.set_up_project(project.id, view_title=VIEW_TITLE)
+    store.set_facts(project.id, tab=tab)
     _hand_over_token(tools, project.id, url)
     logger.info("project %d: set up", project.id)
 
@@ -272,6 +273,15 @@ def project_page(tools: Tools, project_id: int) -> str:
 def project_url(tools: Tools, project_id: int) -> str:
     """The project in Label Studio, for people."""
     return f"{tools.label_studio_url}/projects/{project_id}/data"
+
+
+def annotate_url(tools: Tools, project_id: int) -> str:
+    """Where Label Studio opens the next task of the queue.
+
+    A browser that has not labelled before takes the tasks of the tab in its order, so it is our tab.
+    """
+    tab = tools.store.fact(project_id, "tab")
+    return f"{project_url(tools, project_id)}?{f'tab={tab}&' if tab else ''}labeling=1"
 
 
 def task_url(tools: Tools, project_id: int, task_id: int) -> str:

@@ -206,6 +206,7 @@ class ProjectSummary:
     budget: int
     tasks: int
     label_studio_url: str
+    annotate_url: str
     next: str = ""
 
 
@@ -224,6 +225,7 @@ class ProjectReport:
     problem: str
     remedy: str
     label_studio_url: str
+    annotate_url: str
     page: str
     tasks: int
     annotated: int

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pydantic import ValidationError
 
 from ..ports import ProgressNote, Spending
-from .connect import project_page, project_url
+from .connect import annotate_url, project_page, project_url
 from .figures import SOURCES, JobProgress, ProjectReport, ProjectSummary, SourcesWorth, SpendingReport
 from .insight import INSIGHT_JSON, Insight
 from .tools import Tools
@@ -38,6 +38,7 @@ def summary(tools: Tools, project_id: int) -> ProjectSummary:
         budget=int(facts.get("budget", 0)),
         tasks=int(facts.get("tasks", 0)),
         label_studio_url=project_url(tools, project_id),
+        annotate_url=annotate_url(tools, project_id),
         next=stored_insight(tools, project_id).advice.next,
     )
 
@@ -55,6 +56,7 @@ def report(tools: Tools, project_id: int) -> ProjectReport:
         problem=about.problem,
         remedy=about.remedy,
         label_studio_url=about.label_studio_url,
+        annotate_url=about.annotate_url,
         page=project_page(tools, project_id),
         tasks=about.tasks,
         annotated=about.annotated,
