@@ -91,7 +91,9 @@ class Stack:
 
     def annotate(self, task_id: int) -> None:
         """Submit the gold, as a person who has corrected the suggestion."""
-        self.client.submit_annotation(task_id, self.gold_result(task_id), 4.2)
+        started = time.monotonic()
+        self.client.open_task(task_id)
+        self.client.submit_annotation(task_id, self.gold_result(task_id), time.monotonic() - started)
 
     def gold_result(self, task_id: int) -> list[dict[str, Any]]:
         gold = self.golds[task_id]

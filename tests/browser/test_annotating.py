@@ -145,7 +145,7 @@ def test_suggestions_in_a_dialogue_stand_at_the_right_words(page: Page, stack: S
     whole = marked(
         f"{question.text}\n{answer.text}", ("zinc nitrate", "Chemical"), ("autoclave", "Equipment")
     )
-    stack.client.submit_annotation(first, result_from_spans(interface, whole.text, whole.spans), 4.2)
+    stack.client.submit_annotation(first, result_from_spans(interface, whole.text, whole.spans), 0.1)
     stack.connect(project_id, budget="2", window=2, k=1)
     open_task(page, project_id, second)
     shown = highlights(page)
