@@ -117,7 +117,12 @@ def _shorter(way: Capabilities, trouble: Trouble, prompt: Prompt, config: LlmCon
 
 
 def after_cut(way: Capabilities, reply: Reply, prompt: Prompt, config: LlmConfig) -> Capabilities | None:
-    """The way to ask again with more room, where an answer was cut; None where there is none to give."""
+    """The way to ask again with more room, where an answer was cut; None where there is none to give.
+
+    A plain completion holds no thoughts, and one that does not come to its end is not worth more of it.
+    """
+    if way.form == "completion":
+        return None
     needed = ROOMS if reply.thought or reply.empty else (prompt.answer_limit(way.form),)
     limit = token_limit(prompt, way, config)
     for room in needed:
