@@ -39,7 +39,8 @@ def project(stack: Stack) -> int:
             assert prediction["result"] == []
         gold = stack.golds[task_id]
         result = result_from_spans(interface, gold.text, gold.spans)
-        stack.client.submit_annotation(task_id, result, lead_time=10.0 + number)
+        # As long as it took: what was seen is what stood there so long before.
+        stack.client.submit_annotation(task_id, result, lead_time=0.01 * (number + 1))
         if number % 5 == 4:
             stack.settle(project_id)
     return project_id

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from allabel_core.types import Document, Relation, Span
-from backend.cli import app
 from backend.importers import read_file
 from stack import ROOT, Stack
 
@@ -39,9 +38,17 @@ def converted(config: str, source: Path, kind: str) -> Path:
 
 
 def allabel(stack: Stack, *arguments: str) -> str:
-    done = CliRunner().invoke(app, list(arguments), env=dict(stack.environment))
-    assert done.exit_code == 0, done.output
-    return done.output
+    done = subprocess.run(
+        [sys.executable, "-m", "backend.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **stack.environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def spans(path: Path) -> list[tuple[str, list[tuple[str, str]]]]:

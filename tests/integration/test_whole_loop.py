@@ -177,7 +177,9 @@ def test_start_training_ranks_while_there_is_budget_then_finishes(stack: Stack) 
     stack.wait_for(lambda: stack.tools.store.fact(project_id, "state") == "finished", seconds=240)
     rest = set(stack.tools.store.texts(project_id)) - set(annotated)
     version = stack.client.project(project_id).model_version
-    labelled = [each.task_id for each in stack.client.predictions(project_id) if each.model_version == version]
+    labelled = [
+        each.task_id for each in stack.client.predictions(project_id) if each.model_version == version
+    ]
     assert len(labelled) == len(set(labelled))
     assert rest <= set(labelled)
 
