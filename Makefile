@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-demo system demo test test-fast test-compose test-package test-faults chaos test-pace test-demo lint docs docs-links lock audit check bench bench-load bench-scale screenshots clean
+.PHONY: help setup setup-demo system demo test test-fast test-compose test-package test-faults chaos test-pace test-demo test-real lint docs docs-links lock audit check bench bench-load bench-scale screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -30,7 +30,7 @@ demo: ## run the whole product: Label Studio, Redis, backend, worker, model, sam
 	@$(PYTHON) scripts/first-start
 	@$(BIN)/allabel demo $(ARGS)
 
-test: setup system ## all tests, on a real Label Studio, Redis, worker, model and browser
+test: setup system ## the tests, on a real Redis and a real Label Studio; make test-real has the whole product's
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 test-fast: setup ## the tests that need no services
@@ -46,10 +46,13 @@ test-faults: setup system ## half an hour of kills, outages, floods and upgrades
 	@ALLABEL_TEST_FAULTS=1 $(BIN)/python -m pytest tests/faults $(ARGS)
 
 test-pace: setup system ## a browser annotates fifty texts in a row at 4 s and at 15 s each (twenty minutes)
-	@ALLABEL_TEST_PACE=50x4,50x15 $(BIN)/python -m pytest tests/browser/test_staying_open.py -k persons_pace --verbose $(ARGS)
+	@ALLABEL_TEST_REAL=1 ALLABEL_TEST_PACE=50x4,50x15 $(BIN)/python -m pytest tests/browser/test_staying_open.py -k persons_pace --verbose $(ARGS)
+
+test-real: setup system ## the whole product: real Label Studio, Redis, worker, model and browser (half an hour)
+	@ALLABEL_TEST_REAL=1 $(BIN)/python -m pytest -n auto tests/integration tests/browser $(ARGS)
 
 test-demo: setup-demo setup system ## the demo, stopped and started again, on both kinds of Redis
-	@ALLABEL_TEST_DEMO=1 $(BIN)/python -m pytest tests/integration/test_demo.py --verbose $(ARGS)
+	@ALLABEL_TEST_REAL=1 ALLABEL_TEST_DEMO=1 $(BIN)/python -m pytest tests/integration/test_demo.py --verbose $(ARGS)
 
 chaos: setup system ## a quarter of an hour of people annotating while processes are killed at random; seed: make chaos SEED=7
 	@ALLABEL_TEST_FAULTS=1 ALLABEL_CHAOS_SECONDS=$(or $(SECONDS),900) ALLABEL_CHAOS_SEED=$(or $(SEED),1) \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,11 @@ settings.register_profile("fast", max_examples=10)
 
 SLOW_FOLDERS = {"browser", "compose", "faults", "integration", "packaging"}
 ON_THE_STACK = {"browser", "integration"}
+
+
+if not os.environ.get("ALLABEL_TEST_REAL"):
+    # The embedded model takes seconds for a text: `make test-real` has half an hour for the whole product.
+    collect_ignore_glob = ["browser/test_*.py", "integration/test_[!l]*.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
