@@ -43,8 +43,6 @@ def witness(tools: Tools, project_id: int, corpus: Corpus) -> None:
     for each in fresh:
         shown = seen.get(each.task_id)
         saw = shown.suggestion.result if shown else noted.get(each.annotation_id)
-        if each.task_id in seen and shown is None:
-            saw = None
         if each.task_id in audited and not saw:
             found.append(_blind(each, made.get(each.task_id), recalled.get(each.task_id)))
         else:
